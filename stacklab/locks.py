@@ -18,7 +18,7 @@ from stacklab.errors import AlreadyRunning, HostError
 _POLL_S = 0.2
 _UNKNOWN = "unknown"
 _PROCESS_ID = re.compile(r"[0-9]{1,10}")
-_TASK_NAME = re.compile(r"(lab|image|answers|bench|test)\.[a-z_]+")
+_TASK_NAME = re.compile(r"(lab|image|answers|cache|bench|test)\.[a-z_]+")
 _LONGEST_COMMAND = 80
 
 

@@ -13,6 +13,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 LABS = PROJECT / "labs"
 CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
 DEFAULT_ROOT = Path("/var/lib/stacklab")
+PRISTINE = "pristine"  # the snapshot that lab.up makes of a lab as it has left it
+STAGE_PREFIX = "stage-"  # begins the names of snapshots at the ends of stages
 
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
@@ -102,6 +104,11 @@ class HostPaths:
     def git(self) -> Path:
         """The mirror of git that `mirror.fill` makes: a bare repository for each project."""
         return self.root / "git"
+
+    @property
+    def settings(self) -> Path:
+        """What its owner wants of this host: written by people."""
+        return self.root / "settings.yaml"
 
     @property
     def accelerator(self) -> Path:
@@ -302,6 +309,11 @@ class LabPaths:
     def frozen_disks(self) -> Path:
         """What nodes had written when a snapshot was made: read-only, below later disks."""
         return self.snapshots / "disks"
+
+    @property
+    def pristine(self) -> SnapshotPaths:
+        """The lab as `lab.up` has left it: it outlives the lab, and the next one comes from it."""
+        return SnapshotPaths(lab=self, name=PRISTINE)
 
     @property
     def snapshot_intent(self) -> Path:

@@ -57,6 +57,13 @@ def load_or_make(
     return wanted
 
 
+def changed(sources: Sequence[SecretSource], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the user's own secrets that are not those that were kept."""
+    return tuple(
+        source.name for source in sources if _read_source(source, known) != known.get(source.name)
+    )
+
+
 def kept(path: Path) -> Mapping[str, str]:
     """Return the secrets that were made so far; makes none."""
     return _read_kept(path)
@@ -66,13 +73,17 @@ def _read_kept(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        kept = json.loads(path.read_text())
-        return {str(name): str(value) for name, value in kept.items()}
+        return parse(path.read_text())
     except OSError as error:
         raise LabError(f"{path} can't be read: {error.strerror}", hint=f"ls -l {path}") from error
     except (ValueError, AttributeError) as error:  # not JSON, or not a mapping
         hint = f"./invoke lab.destroy {path.parent.name}, then lab.up"
         raise LabError(f"{path} is damaged: {error}", hint=hint) from error
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return kept secrets from their file's text; raises ValueError or AttributeError."""
+    return {str(name): str(value) for name, value in json.loads(text).items()}
 
 
 def _read_source(source: SecretSource, known: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ AllAs = Annotated[
 RunStack = Annotated[
     bool, "--no-stack leaves the nodes as they are, also where the installer is quick"
 ]
+IsCold = Annotated[bool, "boot the nodes anew, also where they could come from a snapshot"]
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 
 
@@ -120,6 +121,7 @@ def up(
     ] = None,
     as_: AllAs = None,
     stack: RunStack = True,
+    cold: IsCold = False,
 ) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import labs
@@ -131,7 +133,15 @@ def up(
     limit_s = ttl_s(ttl)
     all_as = read_kind(as_)
     with session(f"lab.up {name}") as context:
-        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s, all_as=all_as, with_stack=stack)
+        outcome = up.up(
+            context,
+            lab,
+            checks=checks,
+            ttl_s=limit_s,
+            all_as=all_as,
+            with_stack=stack,
+            is_cold=cold,
+        )
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
@@ -143,6 +153,7 @@ def rebuild(
     checks: RunChecks = True,
     as_: AllAs = None,
     stack: RunStack = True,
+    cold: IsCold = False,
 ) -> None:
     """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
     from stacklab.views import labs
@@ -158,7 +169,9 @@ def rebuild(
         if node:
             outcome = up.rebuild_node(context, lab, node, checks=checks, with_stack=stack)
         else:
-            outcome = up.rebuild(context, lab, checks=checks, all_as=all_as, with_stack=stack)
+            outcome = up.rebuild(
+                context, lab, checks=checks, all_as=all_as, with_stack=stack, is_cold=cold
+            )
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
@@ -242,17 +255,28 @@ def down(_c: Any, name: NameOfLabThatIsUp) -> None:
 
 
 @task("lab.destroy")
-def destroy(_c: Any, name: NameOfLabThatIsUp) -> None:
+def destroy(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    purge: Annotated[
+        bool, "its pristine snapshot as well, from which lab.up brings it back"
+    ] = False,
+) -> None:
     """Remove all that is recorded as this lab's, and nothing else."""
+    from stacklab.views import snapshots as views
     from stacklab.workflow.context import not_up
     from stacklab.workflow.lab import ending
+    from stacklab.workflow.snapshots import cache
 
     with session(f"lab.destroy {name}") as context:
-        was_there = ending.destroy(context, name)
+        was_there = ending.destroy(context, name, purge=purge)
         # Destroying nothing is a success, unless the name is a typing error.
         if not was_there and name not in spec.names(LABS):
             raise not_up(context, name)
+        kept = cache.of_lab(context.host, name)
     print(f"lab {name} is gone" if was_there else f"nothing of lab {name} exists on this host")
+    if kept is not None:
+        print(views.still_kept(kept))
 
 
 @task("lab.reap")

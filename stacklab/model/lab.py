@@ -73,6 +73,14 @@ class NodeKind(StrEnum):
     CONTAINER = "container"  # shares the host's kernel, processors and clock
 
 
+class Checkpoint(StrEnum):
+    """When a snapshot of a lab is made without being asked for."""
+
+    PRISTINE = "pristine"  # when lab.up has made and checked it all
+    NODES = "nodes"  # when its nodes have passed their checks
+    STAGES = "stages"  # after each stage of its installer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairment:
     """Harm that a NIC does to the packets that it sends (tc netem): one way only."""
@@ -161,6 +169,15 @@ class Lab:
     nodes: tuple[Node, ...]
     stack: Stack
     checks: CheckPolicy
+    checkpoints: tuple[Checkpoint, ...] | None = None  # None: what suits the kind of its nodes
+
+    def has_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Return True if a snapshot is to be made then, without being asked for."""
+        if self.checkpoints is not None:
+            return checkpoint in self.checkpoints
+        # Containers are made anew in seconds.
+        has_only_vms = all(node.kind is NodeKind.VM for node in self.nodes)
+        return checkpoint is Checkpoint.PRISTINE and has_only_vms
 
     def network(self, name: str) -> Network:
         """Return the network of that name; raises KeyError."""

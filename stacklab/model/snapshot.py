@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stacklab.codec import Codec
 
@@ -39,6 +39,9 @@ class SnapshotManifest:
     skew_s: float  # between the pauses of the first node and of the last
     paused_s: float  # how long the nodes stood still
     bytes: int  # what it takes on this host's disk
+    # Of the pristine one alone: what the lab was made from, as digests, and what it passed.
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    checks_passed: int = 0
 
     @property
     def disks(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from stacklab.model.lab import NetworkMode, NodeKind, Size
+from stacklab.model.lab import Checkpoint, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Driver, Installer, NetworkingMode, Role
 from stacklab.spec import values
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME
@@ -149,6 +149,7 @@ Cpus = Annotated[int, Range(int, 1, 64)]
 Count = Annotated[int, Range(int, 1, MOST_NODES)]
 RoleWord = Annotated[Role, WordOf(Role)]
 KindWord = Annotated[NodeKind, WordOf(NodeKind)]
+CheckpointWord = Annotated[Checkpoint, WordOf(Checkpoint)]
 
 # Networks, and what they do to packets.
 Cidr = Annotated[IPv4Network, PlainValidator(values.read_cidr), _text_schema(values.CIDR)]

@@ -107,6 +107,7 @@ def resolve(
         ),
         stack=stack,
         checks=_resolve_checks(spec.checks or ChecksSpec(), spec),
+        checkpoints=spec.checkpoints,
     )
     return lab, []
 

@@ -11,6 +11,7 @@ from stacklab.spec.fields import (
     MOST_NODES,
     Address,
     Bridge,
+    CheckpointWord,
     Cidr,
     Count,
     Cpus,
@@ -176,4 +177,11 @@ class LabSpec(Spec):
     )
     checks: ChecksSpec | None = Field(
         default=None, description="Limits of the checks, and checks of your own."
+    )
+    checkpoints: Annotated[tuple[CheckpointWord, ...], BeforeValidator(as_list)] | None = Field(
+        default=None,
+        description="Snapshots that are made without being asked for: `pristine`, of the lab as "
+        "lab.up has left it, from which lab.up and lab.rebuild bring it back; `nodes`, before the "
+        "first stage of its installer; `stages`, after each of them. [] for none. Default: "
+        "pristine, if all its nodes are VMs.",
     )

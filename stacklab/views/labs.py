@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from stacklab.model.lab import Checkpoint
 from stacklab.views import stack
-from stacklab.views.tables import spaced, table
+from stacklab.views.tables import moment, spaced, table
+from stacklab.words import plural
 
 if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.model.lab import Lab, Node
+    from stacklab.model.snapshot import SnapshotManifest
     from stacklab.progress import Timing
     from stacklab.workflow.lab.lab_up import LabUp
     from stacklab.workflow.lab.status import LabStatus
@@ -115,6 +118,9 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         accelerator=result.accelerator,
     )
     check_text = "prove that all nodes reach each other"
+    if result.came_from is not None:
+        tables_of_lab.append(_origin_table(result.came_from))
+        check_text = "check it again"
     if result.results:
         passed = sum(check_result.is_passed for check_result in result.results)
         check_text = f"{passed} of {len(result.results)} checks passed"
@@ -124,7 +130,7 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
         (f"./invoke lab.check {name}", check_text),
         (f"./invoke lab.rebuild {name}", "start over"),
-        (f"./invoke lab.destroy {name}", "leave nothing behind"),
+        (f"./invoke lab.destroy {name}", _destroy_text(result.lab)),
     ]
     return [
         *spaced(tables_of_lab),
@@ -132,6 +138,23 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         "",
         table(("next", ""), next_steps),
     ]
+
+
+def _origin_table(manifest: SnapshotManifest) -> Table:
+    """Return where the lab comes from, if it was not made now."""
+    made = moment(manifest.made_at)
+    checks = f"{plural(manifest.checks_passed, 'check')} passed then"
+    rows = [
+        ("as lab.up left it", f"{made}; {checks}"),
+        ("make it anew", f"./invoke lab.rebuild {manifest.lab} --cold"),
+    ]
+    return table(("pristine snapshot", ""), rows)
+
+
+def _destroy_text(lab: Lab) -> str:
+    if lab.has_checkpoint(Checkpoint.PRISTINE):
+        return "end it; lab.up brings it back in seconds, unless with --purge"
+    return "leave nothing behind"
 
 
 def _stack_steps(result: LabUp) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from stacklab.codec import JSON
 from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.views import tables
+from stacklab.workflow.snapshots.cache import Kept
 
 
 def saved(manifest: SnapshotManifest) -> str:
@@ -31,6 +32,30 @@ def snapshots_table(manifests: Sequence[SnapshotManifest]) -> Table | str:
         size = tables.mebibytes(manifest.bytes)
         rows.append((manifest.name, made, ", ".join(manifest.nodes), size, manifest.image))
     return tables.table(("snapshot", "made", "nodes", "takes", "image"), rows)
+
+
+def still_kept(kept: Kept) -> str:
+    """Return what `lab.destroy` says about the snapshot that it leaves."""
+    size = tables.mebibytes(kept.manifest.bytes)
+    return (
+        f"its pristine snapshot ({size}) stays, for the next lab.up\n"
+        f"  next: ./invoke lab.destroy {kept.lab} --purge removes it, too"
+    )
+
+
+def kept_table(everything: Sequence[Kept], limit_bytes: int) -> Table | str:
+    """Return a row for each pristine snapshot, and what all may take."""
+    if not everything:
+        return f"no pristine snapshots; they may take {tables.mebibytes(limit_bytes)}"
+    rows = []
+    for kept in everything:
+        size = tables.mebibytes(kept.manifest.bytes)
+        used = tables.moment(kept.used_at)
+        made = tables.moment(kept.manifest.made_at)
+        rows.append((kept.lab, "up" if kept.is_up else "", made, used, size, kept.manifest.image))
+    taken = tables.mebibytes(sum(kept.manifest.bytes for kept in everything))
+    rows.append(("all", "", "", "", taken, f"of {tables.mebibytes(limit_bytes)} at most"))
+    return tables.table(("lab", "", "made", "last used", "takes", "image"), rows)
 
 
 def as_dicts(manifests: Sequence[SnapshotManifest]) -> list[dict[str, JSON]]:

@@ -97,7 +97,9 @@ class Context:
         return accelerator.pick(self.host, self.runner)
 
     @contextmanager
-    def lab_lock(self, name: str, *, finishes: bool = True) -> Iterator[LabPaths]:
+    def lab_lock(
+        self, name: str, *, finishes: bool = True, wait_s: float = _WAIT_FOR_LOCK_S
+    ) -> Iterator[LabPaths]:
         """Hold a lab: any other command that would change it waits a little, then is refused.
 
         With `finishes`, a snapshot that a killed command was making or restoring is finished or
@@ -109,7 +111,7 @@ class Context:
         def waiting(text: str) -> None:
             self.progress.say("host", text)
 
-        with locks.held(paths.lock, f"lab {name}", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
+        with locks.held(paths.lock, f"lab {name}", wait_s=wait_s, waiting=waiting):
             self._wait_for_orphan(paths)
             if finishes and paths.snapshot_intent.exists():
                 self.finish_snapshot(self, paths)

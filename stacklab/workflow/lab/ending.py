@@ -35,16 +35,23 @@ def down(context: Context, name: str) -> None:
 
 
 def destroy(
-    context: Context, name: str, *, read: Callable[[LabPaths], LabRecord | None] = read_own
+    context: Context,
+    name: str,
+    *,
+    purge: bool = False,
+    read: Callable[[LabPaths], LabRecord | None] = read_own,
 ) -> bool:
     """Remove all that is recorded as this lab's, and nothing else; False if there was nothing.
 
-    `read` returns the record, or raises what keeps the lab from being destroyed.
+    Its pristine snapshot stays for the next `lab.up`, unless with `purge`. `read` returns the
+    record, or raises what keeps the lab from being destroyed.
     """
     with context.lab_lock(name, finishes=False) as paths:
         lab_record = read(paths)
-        was_there = remove(context, paths, lab_record) or paths.snapshots.exists()
-        snapshots.remove_all(paths)
+        was_there = remove(context, paths, lab_record)
+        was_there |= snapshots.remove_all(
+            paths, context.runner, but="" if purge else paths.pristine.name
+        )
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)

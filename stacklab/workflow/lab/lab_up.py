@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stacklab.checks.result import CheckResult
 from stacklab.model.lab import Lab
+from stacklab.model.snapshot import SnapshotManifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +20,4 @@ class LabUp:
     accelerator: str
     results: tuple[CheckResult, ...]
     lacks_stack: bool = False  # it has an installer, which did not run
+    came_from: SnapshotManifest | None = None  # the pristine snapshot that was restored

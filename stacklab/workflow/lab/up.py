@@ -7,12 +7,11 @@ import platform
 import time
 from collections.abc import Sequence
 
-from stacklab import doctor, files, installers, record
+from stacklab import files, installers, record
 from stacklab.checks import plan
 from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.result import ALL, CheckResult, Layer, Selection
 from stacklab.errors import LabError
-from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.installers.rendering import Rendered
 from stacklab.model import lab_json
@@ -26,12 +25,11 @@ from stacklab.providers import registry
 from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.stages.journal import Journal
-from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import boot_times, changes, kinds
+from stacklab.workflow.lab import boot_times, changes, kinds, preparing
 from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
@@ -39,6 +37,7 @@ from stacklab.workflow.nodes import clocks
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
 from stacklab.workflow.placing import place_changed, render_answers
+from stacklab.workflow.snapshots import checkpoints, pristine
 from stacklab.workflow.stack import stack
 
 # A spec's own checks may be about its cloud.
@@ -55,11 +54,13 @@ def up(
     with_stack: bool = True,
     ttl_s: float | None = None,
     all_as: NodeKind | None = None,
+    is_cold: bool = False,
 ) -> LabUp:
     """Bring the lab up, or what is missing of it, and check it; `ttl_s` counts from now.
 
     `all_as` makes all nodes of one kind; None leaves them as they are, or as the spec has them.
-    Without `with_stack` no stage of an installer runs, however quick it is.
+    Without `with_stack` no stage of an installer runs, however quick it is. A lab of which
+    nothing exists comes from its pristine snapshot, unless it is to be a cold start.
 
     Idempotent: nodes that run are left alone. Raises any LabError. Safe to call again
     after any failure: it resumes; `destroy` removes partial state.
@@ -72,7 +73,12 @@ def up(
             made = last_resolved(paths)
             kinds.refuse_other(lab, before, made, all_as)
             changes.refuse(lab, made)
-        return bringing.bring(before, bringing.prepare(before), checks=checks)
+        choice = bringing.prepare(before)
+        if before is None and not is_cold:
+            came_back = bringing.come_back(None, choice)
+            if came_back is not None:
+                return came_back
+        return bringing.bring(before, choice, checks=checks)
 
 
 def rebuild(
@@ -82,8 +88,12 @@ def rebuild(
     checks: bool = True,
     with_stack: bool = True,
     all_as: NodeKind | None = None,
+    is_cold: bool = False,
 ) -> LabUp:
-    """Make the lab again from its spec of today; its passwords and keys stay."""
+    """Make the lab again from its spec of today; its passwords and keys stay.
+
+    It comes from its pristine snapshot, unless it is to be a cold start.
+    """
     with context.lab_lock(lab.name) as paths:
         # Before the old nodes go: what can't come back had better stay.
         before = read_own(paths)
@@ -92,7 +102,10 @@ def rebuild(
             all_as = NodeKind(before.all_as)
         bringing = Bringing(context, lab, paths, all_as=all_as, with_stack=with_stack)
         choice = bringing.prepare(before, anew=True)
-        remove(context, paths, before)
+        came_back = None if is_cold else bringing.come_back(before, choice)
+        if came_back is not None:
+            return came_back
+        remove(context, paths, read_own(paths))
         paths.record.unlink(missing_ok=True)
         paths.resolved.unlink(missing_ok=True)
         return bringing.bring(None, choice, checks=checks)
@@ -114,10 +127,6 @@ def rebuild_node(
         choice = bringing.prepare(before)
         before = bringing.remove_node(before, node)
         return bringing.bring(before, choice, checks=checks)
-
-
-def _has_overlay(paths: LabPaths, node: str) -> bool:
-    return paths.overlay(node).exists() or paths.container(node).exists()
 
 
 class Bringing:
@@ -152,11 +161,39 @@ class Bringing:
         `anew` takes today's image even where overlays of another one exist.
         """
         self._expires_at = before.expires_at if before else None
-        with self._progress.stage("host", "preflight"):
-            # Without secrets: a stack that can't be rendered shows before minutes of work.
-            answers.preview(self._lab)
-            self._preflight(before, anew=anew)
-        return self._choose_base(None if anew else before)
+        return preparing.prepare(self._context, self._lab, self._paths, before, anew=anew)
+
+    def come_back(self, before: LabRecord | None, choice: Choice) -> LabUp | None:
+        """Restore the pristine snapshot; None where there is none, or not of today's lab."""
+        if self._leaves_cloud_out:
+            return None  # the snapshot has the cloud
+        manifest = pristine.bring_back(
+            self._context,
+            self._lab,
+            self._paths,
+            before,
+            image=choice.stored.key,
+            expires_at=self._expiry_time(),
+        )
+        if manifest is None:
+            return None
+        return LabUp(
+            lab=self._lab,
+            image=manifest.image,
+            passed_over=choice.passed_over,
+            accelerator=str(self._context.accelerator()),
+            results=(),
+            lacks_stack=self._lacks_stack,
+            came_from=manifest,
+        )
+
+    @property
+    def _leaves_cloud_out(self) -> bool:
+        return installers.is_quick(self._lab) and not self._runs_stack
+
+    @property
+    def _lacks_stack(self) -> bool:
+        return self._lab.stack.installer is not NO_INSTALLER and not self._runs_stack
 
     def remove_node(self, before: LabRecord, node: str) -> LabRecord:
         """Remove a node, and return the record of a lab in which it has still to be made."""
@@ -213,31 +250,42 @@ class Bringing:
             place_changed(self._context, lab, paths, self._record, rendered, fresh=fresh)
         )
         impair(self._context, lab, paths)
-        results = self._check_and_stack(checks=checks)
+        results = self._check_and_stack(booting, checks=checks)
+        # Else somebody may have worked on it, or nobody knows whether it is whole.
+        if results and len(booting) == len(lab.nodes) and not self._leaves_cloud_out:
+            pristine.keep(self._context, lab, paths, self._record, results)
         return LabUp(
             lab=lab,
             image=self._record.image,
             passed_over=self._record.passed_over,
             accelerator=how_run,
             results=results,
-            lacks_stack=lab.stack.installer is not NO_INSTALLER and not self._runs_stack,
+            lacks_stack=self._lacks_stack,
         )
 
-    def _check_and_stack(self, *, checks: bool) -> tuple[CheckResult, ...]:
+    def _check_and_stack(self, booting: Sequence[Node], *, checks: bool) -> tuple[CheckResult, ...]:
         """Check the nodes, run the stages of a quick installer, and then check its cloud."""
         lab, paths = self._lab, self._paths
         if not self._runs_stack:
             # Where --no-stack has left a cloud out, none of its services can be expected.
-            selection = _OF_NODES if installers.is_quick(lab) else ALL
-            return self._check(selection) if checks else ()
+            selection = _OF_NODES if self._leaves_cloud_out else ALL
+            results = self._check(selection) if checks else ()
+            self._after_nodes(booting)
+            return results
         # First the nodes: where their networks are broken, a stage would fail without a cause.
         results = self._check(_OF_NODES) if checks else ()
+        self._after_nodes(booting)
         stack.run_held(self._context, lab, paths, self._record)
         # It may have placed answers, and recorded that.
         self._record = read_own(paths) or self._record
         if checks and plan.expected(lab, _OF_CLOUD):
             results += self._check(_OF_CLOUD)
         return results
+
+    def _after_nodes(self, booting: Sequence[Node]) -> None:
+        """Make the snapshot of new nodes, if the lab wants one."""
+        if len(booting) == len(self._lab.nodes):
+            checkpoints.after_nodes(self._context, self._lab, self._record)
 
     def _check(self, selection: Selection) -> tuple[CheckResult, ...]:
         name = self._lab.name
@@ -283,41 +331,6 @@ class Bringing:
 
     def _write_node(self, changed: NodeRecord) -> None:
         self._write_record(self._record.with_node(changed))
-
-    def _preflight(self, before: LabRecord | None, *, anew: bool) -> None:
-        context, lab = self._context, self._lab
-        provider = self._provider(before)
-        unreachable = provider.why_unreachable(start=True)
-        states = provider.status(before) if before and unreachable is None else {}
-        if anew and unreachable is None:
-            # What is made anew may be of another kind.
-            unreachable = self._provider(None).why_unreachable(start=True)
-        # Only these need memory that the host must have free; the others have theirs already.
-        starting: list[str] = []
-        for node in lab.nodes:
-            if states.get(node.name) is not NodeState.RUNNING:
-                starting.append(node.name)
-        results = doctor.preflight(
-            lab,
-            context.host,
-            context.machine,
-            connect=lambda: unreachable.why if unreachable else None,
-            others=context.other_labs(lab.name),
-            starting=starting,
-            builds_image=not base.is_built(context, lab),
-        )
-        doctor.raise_for(results)
-        for result in results:
-            if result.is_said:
-                self._progress.note("host", result.sentence)
-
-    def _choose_base(self, before: LabRecord | None) -> Choice:
-        nodes = before.nodes if before is not None else ()
-        has_overlay = any(_has_overlay(self._paths, node.name) for node in nodes)
-        # An overlay holds only what differs from its base: on another one it would be garbage.
-        if before is not None and has_overlay:
-            return base.recorded(self._context, before)
-        return base.choose(self._context, self._lab)
 
     def _nodes_not_running(self, provider: Provider) -> tuple[Sequence[Node], Sequence[Node]]:
         """Remove what was left half-way; return the nodes to boot, and those paused."""

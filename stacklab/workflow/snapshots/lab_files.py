@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from stacklab import files, record
+from stacklab import files, record, secrets
 from stacklab.errors import LabError
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.record import LabRecord
@@ -37,14 +38,31 @@ def _without_locks(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def read_record(place: SnapshotPaths) -> LabRecord:
     """Return the record of the lab as it was; raises LabError where the tar lacks it."""
+    text = _text_of(place, place.lab.record.name)
+    if text is None:
+        raise _damaged(place, "it has no record")
+    return record.parse(text, place.lab)
+
+
+def read_secrets(place: SnapshotPaths) -> Mapping[str, str]:
+    """Return the lab's passwords as they were; raises LabError where they can't be read."""
+    text = _text_of(place, place.lab.secrets.name)
+    try:
+        return secrets.parse(text or "{}")
+    except (ValueError, AttributeError) as error:
+        raise _damaged(place, error) from error
+
+
+def _text_of(place: SnapshotPaths, name: str) -> str | None:
+    """Return the text of a file in the lab's directory; None where it has none of that name."""
     try:
         with tarfile.open(place.files) as archive:
-            member = archive.extractfile("record.json")
-            if member is not None:
-                return record.parse(member.read().decode(), place.lab)
-    except (OSError, tarfile.TarError, KeyError, UnicodeDecodeError) as error:
+            member = archive.extractfile(name)
+            return member.read().decode() if member is not None else None
+    except KeyError:
+        return None
+    except (OSError, tarfile.TarError, UnicodeDecodeError) as error:
         raise _damaged(place, error) from error
-    raise _damaged(place, "it has no record")
 
 
 def unpack(paths: LabPaths, place: SnapshotPaths) -> None:

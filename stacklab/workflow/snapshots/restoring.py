@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from stacklab import record as records
 from stacklab.errors import LabError
 from stacklab.images import store as images
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import SnapshotManifest
-from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.paths import PROJECT, LabPaths, SnapshotPaths
+from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
@@ -27,16 +31,18 @@ def restore(context: Context, name: str, snapshot: str) -> SnapshotManifest:
         manifest = store.read(paths, snapshot)
         place = paths.snapshot(snapshot)
         today = read_own(paths)
-        _refuse_incomplete(context, paths, place, manifest)
         saving.refuse_unreachable(context.provider(today))
-        wanted = Intent(
-            doing=Doing.RESTORE,
-            snapshot=snapshot,
-            disks={node: part.disk for node, part in manifest.nodes.items()},
-        )
+        refuse_incomplete(context, place, manifest)
+        wanted = intent_of(manifest)
         intent.write(paths, wanted)
         restore_held(context, paths, today, wanted)
         return manifest
+
+
+def intent_of(manifest: SnapshotManifest) -> Intent:
+    """Return what is about to be done with a snapshot that is restored."""
+    disks = {node: part.disk for node, part in manifest.nodes.items()}
+    return Intent(doing=Doing.RESTORE, snapshot=manifest.name, disks=disks)
 
 
 def restore_held(
@@ -54,7 +60,7 @@ def restore_held(
                 context.provider(today).destroy(paths, today)
     serving.end(paths)
     lab_files.unpack(paths, place)
-    record = read_own(paths)
+    record = _take_over(paths, today)
     lab = last_resolved(paths)
     if record is None or lab is None:
         raise LabError(
@@ -71,20 +77,29 @@ def restore_held(
     store.sweep(paths, context.runner)
 
 
+def _take_over(paths: LabPaths, today: LabRecord | None) -> LabRecord | None:
+    """Make the restored record this checkout's, with the time to live of today's lab."""
+    then = registry.read(paths)
+    if then is None:
+        return None
+    expires_at = today.expires_at if today is not None else None
+    record = dataclasses.replace(then, checkout=PROJECT, expires_at=expires_at)
+    records.write(paths, record)
+    return record
+
+
 def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
     waiter = Waiter(lab, paths, record, context.provider(record), context.progress, title="answer")
     waiter.start(lab.nodes)
     waiter.finish()
 
 
-def _refuse_incomplete(
-    context: Context, paths: LabPaths, place: SnapshotPaths, manifest: SnapshotManifest
-) -> None:
+def refuse_incomplete(context: Context, place: SnapshotPaths, manifest: SnapshotManifest) -> None:
     """Raise LabError for a snapshot that lacks a part, or that another machine has made."""
     if images.by_key(context.host, manifest.image) is None:
         raise _cannot(place, f"its base image {manifest.image} is not on this host any more")
     for node, part in manifest.nodes.items():
-        memory, disk = place.memory(node), paths.frozen_disks / part.disk
+        memory, disk = place.memory(node), place.lab.frozen_disks / part.disk
         for path in (memory, disk, place.seed(node), place.domain(node), place.files):
             if not path.is_file():
                 raise _cannot(place, f"{path} is missing")

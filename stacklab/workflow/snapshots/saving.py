@@ -38,16 +38,28 @@ def save(context: Context, name: str, snapshot: str) -> SnapshotManifest:
         if record is None or lab is None:
             raise not_up(context, name)
         place = paths.snapshot(snapshot)
+        if store.is_automatic(snapshot):
+            raise LabError(
+                f"{snapshot} is a name of snapshots that stacklab makes by itself",
+                hint=f"choose another name: ./invoke lab.snapshot {name} --name before-upgrade",
+            )
         if place.manifest.exists():
             raise LabError(
                 f"lab {name} has a snapshot {snapshot} already",
                 hint=f"./invoke lab.snapshot-delete {name} {snapshot}, or choose another name",
             )
         refuse_unreachable(context.provider(record))
-        maker = maker_of(context, lab, record)
-        _refuse_half_up(context, record)
-        _refuse_full_disk(place, maker)
-        return _Saving(context, lab, paths, record, place, maker).run()
+        return save_held(context, lab, record, place)
+
+
+def save_held(
+    context: Context, lab: Lab, record: LabRecord, place: SnapshotPaths
+) -> SnapshotManifest:
+    """Make it; the caller holds the lab's lock, and the lab has no snapshot of that name."""
+    maker = maker_of(context, lab, record)
+    _refuse_half_up(context, record)
+    _refuse_full_disk(place, maker)
+    return _Saving(context, lab, record, place, maker).run()
 
 
 def maker_of(context: Context, lab: Lab, record: LabRecord) -> SnapshotMaker:
@@ -103,14 +115,13 @@ class _Saving:
         self,
         context: Context,
         lab: Lab,
-        paths: LabPaths,
         record: LabRecord,
         place: SnapshotPaths,
         maker: SnapshotMaker,
     ) -> None:
         self._context = context
         self._lab = lab
-        self._paths = paths
+        self._paths = place.lab
         self._record = record
         self._place = place
         self._maker = maker

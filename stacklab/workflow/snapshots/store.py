@@ -15,7 +15,7 @@ from stacklab import files
 from stacklab.codec import NotSuchData
 from stacklab.errors import LabError
 from stacklab.model.snapshot import CODEC, SnapshotManifest
-from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
+from stacklab.paths import PRISTINE, STAGE_PREFIX, HostPaths, LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
 from stacklab.tools import qemu_img
 from stacklab.words import suggest
@@ -23,6 +23,11 @@ from stacklab.words import suggest
 _SECRET = 0o700
 # QEMU, as a user of its own, reads the frozen disks.
 _PASSABLE = 0o711
+
+
+def is_automatic(name: str) -> bool:
+    """Return True for the name of a snapshot that lab.up or lab.stack makes by itself."""
+    return name == PRISTINE or name.startswith(STAGE_PREFIX)
 
 
 def make_directory(place: SnapshotPaths) -> None:
@@ -115,9 +120,35 @@ def _all_below(disks: Iterable[Path], paths: LabPaths, runner: Runner) -> set[Pa
     return needed
 
 
-def remove_all(paths: LabPaths) -> None:
-    """Remove all snapshots of a lab whose nodes are gone."""
-    shutil.rmtree(paths.snapshots, ignore_errors=True)
+def remove_all(paths: LabPaths, runner: Runner, *, but: str = "") -> bool:
+    """Remove all snapshots of a lab whose nodes are gone, but for the one of that name.
+
+    Returns False if there was nothing to remove.
+    """
+    if not but or not _is_whole(paths, but):
+        was_there = paths.snapshots.exists()
+        shutil.rmtree(paths.snapshots, ignore_errors=True)
+        return was_there
+    others = [
+        directory
+        for directory in paths.snapshots.glob("*/")
+        if directory.name not in (paths.frozen_disks.name, but)
+    ]
+    for directory in others:
+        shutil.rmtree(directory)
+    was_cut_short = paths.snapshot_intent.exists()
+    paths.snapshot_intent.unlink(missing_ok=True)
+    sweep(paths, runner)
+    return bool(others) or was_cut_short
+
+
+def _is_whole(paths: LabPaths, name: str) -> bool:
+    """Return True if the lab has a snapshot of that name, and its manifest can be read."""
+    try:
+        read(paths, name)
+    except LabError:
+        return False
+    return True
 
 
 def images(host: HostPaths) -> set[str]:

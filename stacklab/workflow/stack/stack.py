@@ -21,7 +21,7 @@ from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.stages import report
 from stacklab.stages.attempt import StageResult
-from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
+from stacklab.stages.engine import Engine, is_still_done
 from stacklab.stages.journal import Journal, StageState
 from stacklab.stages.selection import (
     StageSelection,
@@ -39,6 +39,7 @@ from stacklab.workflow.lab import changes
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
+from stacklab.workflow.snapshots import checkpoints
 from stacklab.workflow.stack import sources
 from stacklab.workflow.stack.node_worker import NodeWorkers
 
@@ -61,7 +62,6 @@ def run(
     first: str = "",
     last: str = "",
     tries_sources: bool = True,
-    after_stage: AfterStage = no_hook,
 ) -> tuple[StageResult, ...]:
     """Run the stages of a lab's installer that are not done; `lab` is its spec of today.
 
@@ -77,7 +77,6 @@ def run(
             first=first,
             last=last,
             tries_sources=tries_sources,
-            after_stage=after_stage,
         )
 
 
@@ -90,7 +89,6 @@ def run_held(
     first: str = "",
     last: str = "",
     tries_sources: bool = True,
-    after_stage: AfterStage = no_hook,
 ) -> tuple[StageResult, ...]:
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = stages_of(context, lab)
@@ -109,7 +107,7 @@ def run_held(
         journal=Journal(paths.journal),
         open_log=_log_opener(paths, masker.text),
         progress=context.progress,
-        after_stage=after_stage,
+        after_stage=checkpoints.after_stage(context, lab, lab_record),
     )
     try:
         results = engine.run(selection)
@@ -267,6 +265,11 @@ def _refuse_other_systems(lab: Lab, lab_record: LabRecord) -> None:
         hint=f"put an image that it knows first in labs/{lab.name}.yaml, then "
         f"./invoke lab.rebuild {lab.name}",
     )
+
+
+def input_digests(context: Context, lab: Lab, rendered: Rendered) -> Mapping[str, str]:
+    """Return a digest of what each stage of the lab's installer does, and does it with."""
+    return _digests(stages_of(context, lab), rendered)
 
 
 def _digests(stages: tuple[Stage, ...], rendered: Rendered) -> Mapping[str, str]:

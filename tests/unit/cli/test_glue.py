@@ -27,6 +27,8 @@ def test_all_tasks_are_there() -> None:
         "bench.cli",
         "bench.cloud",
         "bench.up",
+        "cache.list",
+        "cache.prune",
         "cloud.smoke",
         "completion",
         "doctor",
