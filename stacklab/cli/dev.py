@@ -50,7 +50,7 @@ def bench_up(
     with session(f"bench.up {name}") as context:
         lab = load(spec.find(name, LABS))
         cycle = bench.Cycle(
-            bring_up=lambda: up.up(context, lab, checks=False),
+            bring_up=lambda: up.up(context, lab, checks=False, is_cold=True),
             check=lambda: checking.check(context, lab, context.host.lab(name)),
             destroy=lambda: ending.destroy(context, name),
         )
@@ -71,10 +71,10 @@ def _bench_containers(name: str) -> None:
         vms = load(spec.find(name, LABS)).all_as(NodeKind.VM)
         lab = vms.all_as(NodeKind.CONTAINER)
         cycle = bench_containers.ContainerCycle(
-            bring_up=lambda: up.up(context, lab, checks=False),
+            bring_up=lambda: up.up(context, lab, checks=False, is_cold=True),
             check=lambda: checking.check(context, lab, context.host.lab(name)),
             destroy=lambda: ending.destroy(context, name),
-            bring_up_vms=lambda: up.up(context, vms, checks=False),
+            bring_up_vms=lambda: up.up(context, vms, checks=False, is_cold=True),
         )
         rows = bench_containers.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "times by hand", "wanted"), rows))
@@ -104,7 +104,7 @@ def bench_cloud(
             lab = lab.all_as(kind)
         client.prepare_venv(context)
         cycle = bench_cloud.CloudCycle(
-            bring_up=lambda: up.up(context, lab, checks=False, with_stack=False),
+            bring_up=lambda: up.up(context, lab, checks=False, with_stack=False, is_cold=True),
             install=lambda: stack.run(context, lab),
             check=lambda: checking.check(context, lab, context.host.lab(name)),
             prove=lambda: smoke.raise_for(name, smoke.run(context, name, keep=False)),

@@ -136,6 +136,9 @@ def stacklab() -> Iterator[Stacklab]:
     )
     if not os.environ.get("STACKLAB_LIVE_BUILDS"):
         borrow_images(HostPaths.default(), HostPaths(HOME))
+    # Tests of cold starts would come back in seconds; those of snapshots say otherwise.
+    files.make_directory(HOME)
+    HostPaths(HOME).settings.write_text("cache: 0\n")
     yield typed
     remove_home(typed, HOME)
 
