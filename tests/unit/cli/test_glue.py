@@ -44,6 +44,7 @@ def test_all_tasks_are_there() -> None:
         "lab.graph",
         "lab.list",
         "lab.logs",
+        "lab.new",
         "lab.openrc",
         "lab.plan",
         "lab.reap",
