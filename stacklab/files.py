@@ -43,6 +43,24 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
     return True
 
 
+def create(path: Path, data: str, *, mode: int = 0o644) -> None:
+    """Write a new file atomically; raises FileExistsError where there is one, and leaves it alone.
+
+    Its directory must exist.
+    """
+    descriptor, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(_encode(path, data))
+            stream.flush()
+            os.fsync(stream.fileno())  # as in `write`
+        # Unlike a rename, a link never takes the place of another file.
+        os.link(temporary_name, path)
+    finally:
+        Path(temporary_name).unlink(missing_ok=True)
+
+
 def make_directory(path: Path) -> None:
     """Make a directory and its missing parents, writable for their owner only.
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Completes, LabName, task
-from stacklab.cli.session import load, session, show
+from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, task
+from stacklab.cli.session import load, session, show, show_json
 
 
 @task("test.all", is_default=True)
@@ -112,6 +112,32 @@ def bench_cloud(
         )
         rows = bench_cloud.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "times the nodes", "wanted"), rows))
+
+
+@task("bench.snapshot")
+def bench_snapshot(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    rounds: Annotated[int, "how often each is measured; the table has the medians"] = 3,
+    json: AsJson = False,
+) -> None:
+    """Time snapshots of a lab that is up against its provider's own save and restore."""
+    from stacklab.dev import bench_snapshot
+    from stacklab.views import bench as views
+    from stacklab.workflow.snapshots import listing, restoring, saving
+
+    with session(f"bench.snapshot {name}") as context:
+        cycle = bench_snapshot.SnapshotCycle(
+            save=lambda snapshot: saving.save(context, name, snapshot),
+            restore=lambda snapshot: restoring.restore(context, name, snapshot),
+            delete=lambda snapshot: listing.delete(context, name, snapshot),
+            reach=lambda: bench_snapshot.reach(context, name),
+        )
+        measured = bench_snapshot.measure(context, name, cycle, rounds=rounds)
+    if json:
+        show_json(measured.as_dict())
+    else:
+        show(*views.snapshot_tables(measured))
 
 
 @task("bench.check")

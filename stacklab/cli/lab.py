@@ -100,6 +100,21 @@ def validate(
     print(f"{plural(len(files), 'lab')} valid")
 
 
+@task("lab.new")
+def new(
+    _c: Any,
+    name: Annotated[str, "the new lab's name: lower-case letters, digits and -"],
+    from_: Annotated[str, "copy this lab's file; if left out: the starter", Completes.LAB] = "",
+) -> None:
+    """Write a commented file labs/NAME.yaml for a new lab, on networks that nothing uses here."""
+    from stacklab.views import new_lab as views
+    from stacklab.workflow.lab import new
+
+    with session() as context:
+        written = new.new(context, name, original=from_, directory=LABS)
+    show(*views.tables_of(written))
+
+
 @task("lab.plan")
 def plan(_c: Any, name: LabName) -> None:
     """Show what `lab.up` would do, without doing it."""

@@ -1,7 +1,7 @@
 """Probes of the host: each assumption of stacklab, checked, with a fix if it does not hold."""
 
 from stacklab.doctor.machine import Machine
-from stacklab.doctor.probes import full, preflight
+from stacklab.doctor.probes import full, host_networks, preflight
 from stacklab.doctor.resources import host_memory
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus, raise_for
 
@@ -12,6 +12,7 @@ __all__ = [
     "ProbeStatus",
     "full",
     "host_memory",
+    "host_networks",
     "preflight",
     "raise_for",
 ]

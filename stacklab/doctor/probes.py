@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from stacklab.doctor import containers, programs, resources, subnets
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.errors import LabError
+from stacklab.errors import HostError, LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import HostPaths
 from stacklab.process.command import Command
@@ -79,27 +79,41 @@ def _probe_subnets(
     lab: Lab | None, machine: Machine, others: Iterable[Lab]
 ) -> tuple[ProbeResult, ...]:
     try:
-        addresses = _run_ip(machine, "addr")
-        # All tables: a VPN keeps its routes in one of its own.
-        routes = _run_ip(machine, "-4", "route", "show", "table", "all")
+        claims, links = host_networks(machine)
     except LabError as error:
         unknown = ProbeResult(
             name="networks",
             area=ProbeArea.HOST,
             status=ProbeStatus.WARNING,
-            sentence=f"the addresses of this host cannot be read: {error.message}",
-            fix="sudo apt-get install iproute2",
+            sentence=error.message,
+            fix=error.hint or "",
         )
         return (unknown,)
-    claims = (*subnets.parse_addresses(addresses), *subnets.parse_routes(routes))
     results: list[ProbeResult] = []
     if lab:
-        links = subnets.parse_links(addresses)
         results += subnets.probe_networks(lab, claims, links, others)
     nested = subnets.probe_nested(claims)
     if nested:
         results.append(nested)
     return tuple(results)
+
+
+def host_networks(machine: Machine) -> tuple[tuple[subnets.SubnetClaim, ...], frozenset[str]]:
+    """Return the ranges that this host uses, and the names of its interfaces.
+
+    Raises HostError where they can't be read.
+    """
+    try:
+        addresses = _run_ip(machine, "addr")
+        # All tables: a VPN keeps its routes in one of its own.
+        routes = _run_ip(machine, "-4", "route", "show", "table", "all")
+    except LabError as error:
+        raise HostError(
+            f"the addresses of this host cannot be read: {error.message}",
+            hint="sudo apt-get install iproute2",
+        ) from error
+    claims = (*subnets.parse_addresses(addresses), *subnets.parse_routes(routes))
+    return claims, subnets.parse_links(addresses)
 
 
 def _run_ip(machine: Machine, *words: str) -> str:

@@ -15,12 +15,10 @@ from typing import Any
 
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, Network, NetworkMode
+from stacklab.spec import free_ranges
 
 # Routes that follow from an address of the host.
 _SKIPPED_TYPES = frozenset({"local", "broadcast", "multicast", "anycast"})
-# Ranges to suggest: not the low end of 10.0.0.0/8, which other programs use first.
-_CANDIDATES = IPv4Network("10.64.0.0/10")
-_CANDIDATES_TRIED = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,16 +178,11 @@ def _suggest_range(
     lab: Lab, network: Network, claims: Sequence[SubnetClaim], others: Sequence[Lab]
 ) -> str:
     """Return a free range of the same size, as the end of a sentence, or ""."""
-    if network.cidr.prefixlen < _CANDIDATES.prefixlen:
-        return ""  # wider than all that could be suggested
     used = [claim.cidr for claim in claims]
     for known in (lab, *others):
         used += [known_network.cidr for known_network in known.networks]
-    ranges = _CANDIDATES.subnets(new_prefix=network.cidr.prefixlen)
-    for candidate in itertools.islice(ranges, _CANDIDATES_TRIED):
-        if not any(candidate.overlaps(cidr) for cidr in used):
-            return f", {candidate} is free"
-    return ""
+    free = free_ranges.first_free(network.cidr.prefixlen, used)
+    return f", {free} is free" if free else ""
 
 
 def probe_nested(claims: Sequence[SubnetClaim]) -> ProbeResult | None:

@@ -19,6 +19,7 @@ __all__ = [
     "find_or_path",
     "headline",
     "load",
+    "load_text",
     "names",
     "schema_json",
     "shown",
@@ -33,15 +34,34 @@ def load(
     Without `known_images` or `host_memory` they are not compared with the lab. Raises SpecError
     with all that is wrong.
     """
+    from stacklab.spec import source
+
+    document = source.read(path, shown(path))
+    return _judge(document, path, known_images=known_images, host_memory=host_memory)
+
+
+def load_text(text: str, path: Path) -> Lab:
+    """Return the lab that a file of this text would be; see `load`. Nothing is read or written."""
+    from stacklab.spec import source
+
+    document = source.parse(text, shown(path))
+    return _judge(document, path, known_images=None, host_memory=None)
+
+
+def _judge(
+    document: Document,
+    path: Path,
+    *,
+    known_images: Collection[str] | None,
+    host_memory: Size | None,
+) -> Lab:
     # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
     from stacklab.spec import source
     from stacklab.spec.resolve import resolve
     from stacklab.spec.rules import RuleContext
     from stacklab.spec.validation import validate
 
-    file = shown(path)
-    hint = f"./invoke lab.validate {file}"
-    document = source.read(path, file)
+    hint = f"./invoke lab.validate {document.file}"
     # It is not YAML: there is nothing to judge by the rules.
     if not isinstance(document.data, dict) and document.problems:
         raise SpecError(document.problems, hint=hint)

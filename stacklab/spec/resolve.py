@@ -132,9 +132,14 @@ def _address_slots(nodes: tuple[Member, ...]) -> list[Slot]:
     return slots
 
 
-def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
+def bridge_name(lab: str, network: str) -> str:
+    """Return the name of the bridge that is made for a lab's network, from these two alone."""
     # 13 characters, of which the kernel takes 15, and unlike those of any other lab.
-    bridge = "sl-" + stable_hex(lab, name, digits=10)
+    return "sl-" + stable_hex(lab, network, digits=10)
+
+
+def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
+    bridge = bridge_name(lab, name)
     if spec.mode is NetworkMode.BRIDGED and spec.bridge:
         bridge = spec.bridge
     return Network(

@@ -109,6 +109,18 @@ class Document:
             finding.right,
         )
 
+    def text_at(self, path: Keys) -> str | None:
+        """Return the text at a path; None for a mapping, a list, and where nothing is."""
+        value = self.data
+        for key in path:
+            if isinstance(value, dict) and isinstance(key, str):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+                value = value[key]
+            else:
+                return None
+        return value if isinstance(value, str) else None
+
     def _place_of(self, finding: SpecMistake) -> Place:
         if finding.at_key and finding.path in self.keys:
             return self.keys[finding.path]

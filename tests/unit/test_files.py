@@ -144,3 +144,45 @@ def test_what_is_written_is_read(
     path = tmp_path_factory.mktemp("files") / "file"
     files.write(path, content)
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+
+
+# --- a new file, which takes the place of none
+
+
+def test_a_new_file_is_written_whole_with_its_mode(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        files.create(tmp_path / "file", "text\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").read_text() == "text\n"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "dangling link"])
+def test_what_is_there_already_is_left_alone(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "there"
+    if kind == "file":
+        path.write_text("old")
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        files.create(path, "new")
+    assert names(tmp_path) == ["there"]
+    if kind == "file":
+        assert path.read_text() == "old"
+
+
+def test_a_new_file_that_can_t_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.create(tmp_path / "file", "x")
+    assert names(tmp_path) == []

@@ -28,6 +28,12 @@ def make_disks(
     write_seed(disks.seed, identity)
 
 
+def renew_overlay(runner: Runner, disks: LibvirtNode, below: Path) -> None:
+    """Give a node that is off an empty overlay above that disk, in place of the one it has."""
+    disks.overlay.unlink(missing_ok=True)
+    runner.run(qemu_img.overlay(disks.overlay, below))
+
+
 def remove_disks(disks: LibvirtNode) -> None:
     """Remove a node's disks; absent is success."""
     disks.overlay.unlink(missing_ok=True)

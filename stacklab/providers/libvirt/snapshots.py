@@ -20,6 +20,7 @@ from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
 from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
+from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
 from stacklab.record import LabRecord
 from stacklab.tools import bounded, qemu_img
 from stacklab.tools.host.accelerator import Accelerator
@@ -105,12 +106,11 @@ class LibvirtSnapshots:
 
     def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
         """See SnapshotMaker.restore."""
-        self._on_all(lambda node, libvirt: libvirt.power_off(node.uuid))
+        self._power_off_all()
         self._make_networks()
 
         def start(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
-            node.overlay.unlink(missing_ok=True)
-            self._runner.run(qemu_img.overlay(node.overlay, disks[node.name]))
+            node_disks.renew_overlay(self._runner, node, disks[node.name])
             node_disks.put_seed(node.seed, place.seed(node.name).read_bytes())
             node_disks.empty_console(self._paths.console(node.name))
             xml = place.domain(node.name).read_text()
@@ -120,6 +120,13 @@ class LibvirtSnapshots:
         self._resume_all()
         consoles = [self._paths.console(node.name) for node in self._nodes]
         node_disks.open_consoles(self._runner, consoles)
+
+    def raw_memory(self) -> LibvirtRawMemory:
+        """See HasRawMemory.raw_memory."""
+        return LibvirtRawMemory(self._runner, self._nodes, power_off_all=self._power_off_all)
+
+    def _power_off_all(self) -> None:
+        self._on_all(lambda node, libvirt: libvirt.power_off(node.uuid))
 
     def _freeze_disk(self, node: LibvirtNode, frozen: Path) -> None:
         """Give a node that is off a new overlay, above the disk that it had."""

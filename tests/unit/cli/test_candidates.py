@@ -171,6 +171,13 @@ def test_every_word_of_a_parameter_can_be_completed() -> None:
     assert set(candidates._SOURCES) == set(Completes)
 
 
+def test_a_new_lab_s_original_is_completed_and_its_name_is_free_text() -> None:
+    assert offered("lab.new", "mine", "--from", "") == list(spec.names(LABS))
+    assert offered("lab.new", "mine", "--from=con") == [f"--from={lab}" for lab in spec.names(LABS)]
+    assert offered("lab.new", "") == []
+    assert "--from" in offered("lab.new", "mine", "--")
+
+
 @pytest.mark.parametrize("is_up", [True, False])
 @pytest.mark.parametrize("option", ["--from", "--to"])
 def test_a_stage_is_completed_from_the_lab(home: HostPaths, is_up: bool, option: str) -> None:

@@ -137,7 +137,10 @@ def test_the_suggested_range_is_free_of_everything_known() -> None:
 
 
 def test_nothing_is_suggested_where_nothing_is_found() -> None:
-    assert "is free" not in probe(links=(link("eth0", "192.168.122.15/24", "10.1.2.3/8"),)).fix
+    mine = ("192.168.122.15/24", "10.1.2.3/8")
+    assert probe(links=(link("eth0", *mine),)).fix.endswith("172.30.0.0/24 is free")
+    everything = (*mine, "172.16.0.1/12", "192.168.0.1/16")
+    assert "is free" not in probe(links=(link("eth0", *everything),)).fix
 
 
 def test_libvirts_default_network_over_the_hosts_own_is_found() -> None:
