@@ -212,7 +212,7 @@ def test_a_snapshot_that_could_not_be_restored_is_kept(
         delete=broken.delete,
         reach=broken.reach,
     )
-    with pytest.raises(ProviderError, match="libvirt is gone"):
+    with pytest.raises(LabError, match="libvirt is gone"):
         bench_snapshot.measure(host.context, "trio", lost, rounds=1)
     assert host.lab().snapshot_names() == (FIRST,)
     # The next command tries again.
