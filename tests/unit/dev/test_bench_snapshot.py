@@ -185,7 +185,7 @@ def test_whatever_ends_a_command_of_ours_the_lab_comes_back(
 
     broken = SnapshotCycle(
         **{name: getattr(real, name) for name in ("save", "restore", "reach", "delete")}
-        | {which: interrupted}  # type: ignore[arg-type]
+        | {which: interrupted}
     )
     with pytest.raises(KeyboardInterrupt):
         bench_snapshot.measure(host.context, "trio", broken, rounds=2)
@@ -326,7 +326,7 @@ def test_of_a_stage_that_nodes_go_through_side_by_side_the_longest_counts() -> N
 def test_all_nodes_are_asked_until_each_pings_those_on_its_first_network(
     host: FakeHost, guests: Guests
 ) -> None:
-    answers = {
+    answers: dict[str, list[Result | BaseException]] = {
         "controller": [OK],
         "compute1": [Result(exit_code=1), OK],
         "compute2": [CommandTimedOut("late"), Result(exit_code=255), OK],
