@@ -185,7 +185,7 @@ def test_whatever_ends_a_command_of_ours_the_lab_comes_back(
 
     broken = SnapshotCycle(
         **{name: getattr(real, name) for name in ("save", "restore", "reach", "delete")}
-        | {which: interrupted}  # type: ignore[arg-type]
+        | {which: interrupted}
     )
     with pytest.raises(KeyboardInterrupt):
         bench_snapshot.measure(host.context, "trio", broken, rounds=2)
@@ -212,7 +212,7 @@ def test_a_snapshot_that_could_not_be_restored_is_kept(
         delete=broken.delete,
         reach=broken.reach,
     )
-    with pytest.raises(ProviderError, match="libvirt is gone"):
+    with pytest.raises(LabError, match="libvirt is gone"):
         bench_snapshot.measure(host.context, "trio", lost, rounds=1)
     assert host.lab().snapshot_names() == (FIRST,)
     # The next command tries again.
@@ -326,7 +326,7 @@ def test_of_a_stage_that_nodes_go_through_side_by_side_the_longest_counts() -> N
 def test_all_nodes_are_asked_until_each_pings_those_on_its_first_network(
     host: FakeHost, guests: Guests
 ) -> None:
-    answers = {
+    answers: dict[str, list[Result | BaseException]] = {
         "controller": [OK],
         "compute1": [Result(exit_code=1), OK],
         "compute2": [CommandTimedOut("late"), Result(exit_code=255), OK],
