@@ -229,7 +229,7 @@ def test_killed_at_any_step_the_next_command_finds_a_whole_lab(
     measure(host, raw, rounds=1)
     steps = killer.steps - began
     assert steps > 50
-    # A fifth of all steps, in two tests; all of them take minutes, and were tried once.
+    # A fifth of all steps, in two tests: all of them would take minutes.
     for step in range(1 + 5 * remainder, steps + 1, 10):
         raw.is_checked = False  # by now the guests have written more than 1
         killer.at = killer.steps + step
