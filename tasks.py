@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stacklab.cli import (
     answers,
+    bundle,
     check,
     cloud,
     completion,
@@ -18,4 +19,6 @@ from stacklab.cli import (
 )
 
 usage.give_next_steps()
-ns = glue.collection(lab, snapshot, stack, check, cloud, image, mirror, answers, dev, completion)
+ns = glue.collection(
+    lab, snapshot, bundle, stack, check, cloud, image, mirror, answers, dev, completion
+)
