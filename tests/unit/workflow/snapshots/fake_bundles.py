@@ -26,6 +26,7 @@ from tests.unit.workflow.fake_host import FakeHost
 from tests.unit.workflow.snapshots import fake_guests
 from tests.unit.workflow.snapshots.fake_guests import Guests, counted
 
+LAB = make_lab(nodes=("controller", "compute1"))
 MACHINE = "pc-i440fx-7.2"
 CAPABILITIES = f"""<capabilities><host><cpu><model>Vector</model><feature name='b'/>\
 <feature name='a'/></cpu></host><guest><arch name='x86_64'>\
@@ -135,9 +136,9 @@ def domain_xml(name: str, uuid: str, home: Path, lab: Lab) -> str:
 
 def running_xml(xml: str) -> str:
     """The same as libvirt writes it into a save file, of a domain that ran."""
-    return xml.replace(
-        "<os>", "<resource><partition>/machine</partition></resource><os>"
-    ).replace("check='none'><model fallback='allow'>", "check='full'><model fallback='forbid'>")
+    return xml.replace("<os>", "<resource><partition>/machine</partition></resource><os>").replace(
+        "check='none'><model fallback='allow'>", "check='full'><model fallback='forbid'>"
+    )
 
 
 def save_file(xml: str, memory: str, *, cookie: str = "<cookie/>", memory_format: int = 0) -> bytes:
@@ -167,12 +168,12 @@ class RealGuests(Guests):
 
     def definition(self, uuid: str) -> str:
         self.killer.step()
-        return domain_xml(self.names[uuid], uuid, self.host.root, make_lab())
+        return domain_xml(self.names[uuid], uuid, self.host.root, LAB)
 
     def save_memory(self, uuid: str, path: Path) -> None:
         self.killer.step()
         assert self.states[uuid] is NodeState.PAUSED
-        xml = domain_xml(self.names[uuid], uuid, self.host.root, make_lab())
+        xml = domain_xml(self.names[uuid], uuid, self.host.root, LAB)
         path.write_bytes(save_file(running_xml(xml), self.memory.pop(uuid, "")))
         self.states[uuid] = NodeState.OFF
         self.killer.step()
@@ -281,9 +282,7 @@ class Forged:
             for name, data in {"index.json": index, **self.members}.items():
                 archive.addfile(entry(name, len(data)), io.BytesIO(data))
         # Without the blocks that Python's tarfile fills its last record with.
-        end = 512 * (
-            2 + sum(1 + -(-len(data) // 512) for data in (index, *self.members.values()))
-        )
+        end = 512 * (2 + sum(1 + -(-len(data) // 512) for data in (index, *self.members.values())))
         file.write_bytes(_MAGIC + buffer.getvalue()[:end])
 
     def change_text(self, name: str, old: str, new: str) -> None:
