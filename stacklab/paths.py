@@ -308,9 +308,8 @@ class LabPaths:
         """The snapshot that is being made or restored: what a killed command has left undone."""
         return self.snapshots / "intent.json"
 
-    @property
     def staging(self) -> SnapshotPaths:
-        """A snapshot that `lab.import` unpacks: no snapshot can have its name."""
+        """Return where `lab.import` unpacks a snapshot: none can have its name."""
         return SnapshotPaths(lab=self, name=".import")
 
     def snapshot_names(self) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ class StreamReader:
         self._command = command
         self._takers = {process.stdout.fileno(): take, process.stderr.fileno(): take_error}
         self._unsent = memoryview(command.stdin or b"")
-        self._feed = feed  # what comes behind that
+        # What comes behind that. An empty piece is not its end.
+        self._feed = filter(None, feed)
 
     def read_streams(
         self,

@@ -49,7 +49,7 @@ def test_a_lab_comes_back_from_a_bundle_once_it_is_gone(
         assert [one["name"] for one in listed] == [SNAPSHOT]
     finally:
         stacklab.ok("lab.snapshot-delete", LAB, SNAPSHOT)
-    assert not HostPaths(HOME).lab(LAB).staging.root.exists()
+    assert not HostPaths(HOME).lab(LAB).staging().root.exists()
 
 
 def test_a_bundle_that_was_cut_off_leaves_nothing(

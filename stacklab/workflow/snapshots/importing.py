@@ -151,7 +151,7 @@ class _Importing:
         self._paths = paths
         self._maker = maker
         self._image = image
-        self._staging = paths.staging
+        self._staging = paths.staging()
         # No other snapshot ever has a disk of that name.
         self._generation = secrets.token_hex(4)
 
