@@ -151,9 +151,11 @@ def _problems_of_members(index: BundleIndex) -> Iterator[str]:
     names = tuple(member.name for member in index.members)
     if names != bundle.member_names(index):
         yield "its members are not those of the snapshot"
-    for thing in (*index.members, index.image):
-        if thing.bytes < 0 or not _SHA256.fullmatch(thing.sha256):
-            yield f"{thing} has no size or digest"
+    sizes = [(member.name, member.bytes, member.sha256) for member in index.members]
+    sizes.append((index.image.key, index.image.bytes, index.image.sha256))
+    for name, size, digest in sizes:
+        if size < 0 or not _SHA256.fullmatch(digest):
+            yield f"{name} has no size or digest"
 
 
 def damaged(file: Path, why: object) -> LabError:

@@ -60,8 +60,8 @@ def make_index(contents: dict[str, bytes]) -> BundleIndex:
 @pytest.fixture
 def packed(tmp_path: Path) -> tuple[Path, BundleIndex]:
     """A bundle of a member of noise, one that is a hole, an empty one, and two small ones."""
-    names = ("files.tar", "nodes/node/domain.xml", "nodes/node/seed.img")
-    names += ("nodes/node/memory", "nodes/node/disk0.qcow2")
+    below = ("domain.xml", "seed.img", "memory", "disk0.qcow2")
+    names = ("files.tar", *(f"nodes/node/{name}" for name in below))
     contents = dict(zip(names, (os.urandom(3 << 20), b"", b"a", bytes(HOLE), b"b"), strict=True))
     index = make_index(contents)
     assert member_names(index) == names
