@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stacklab.cli import (
     answers,
+    bundle,
     cache,
     check,
     cloud,
@@ -20,5 +21,5 @@ from stacklab.cli import (
 
 usage.give_next_steps()
 ns = glue.collection(
-    lab, snapshot, cache, stack, check, cloud, image, mirror, answers, dev, completion
+    lab, snapshot, bundle, cache, stack, check, cloud, image, mirror, answers, dev, completion
 )

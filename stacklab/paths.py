@@ -320,6 +320,10 @@ class LabPaths:
         """The snapshot that is being made or restored: what a killed command has left undone."""
         return self.snapshots / "intent.json"
 
+    def staging(self) -> SnapshotPaths:
+        """Return where `lab.import` unpacks a snapshot: none can have its name."""
+        return SnapshotPaths(lab=self, name=".import")
+
     def snapshot_names(self) -> tuple[str, ...]:
         """Return the name of every snapshot that has a manifest, sorted."""
         return tuple(sorted(path.parent.name for path in self.snapshots.glob("*/manifest.json")))

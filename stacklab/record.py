@@ -239,6 +239,12 @@ def _refuse_odd_moment(name: str, value: object, *, is_needed: bool) -> None:
 
 def write(paths: LabPaths, record: LabRecord) -> None:
     """Write a record as a whole; after a crash, the record before is still there."""
+    # It holds no secret, and whoever uses this host has to see what is taken: 0644.
+    files.write(paths.record, as_text(record))
+
+
+def as_text(record: LabRecord) -> str:
+    """Return the text of a record's file."""
     data = {"version": _VERSION, **dataclasses.asdict(record)}
     # Left out where it is not set: a checkout from before does not know these fields.
     for moment in _MOMENTS:
@@ -246,8 +252,7 @@ def write(paths: LabPaths, record: LabRecord) -> None:
             del data[moment]
     if not data["all_as"]:
         del data["all_as"]
-    # It holds no secret, and whoever uses this host has to see what is taken: 0644.
-    files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n")
+    return json.dumps(data, indent=2, default=str) + "\n"
 
 
 def names(host: HostPaths) -> tuple[str, ...]:

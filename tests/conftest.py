@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -31,6 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 Answer = Result | BaseException | Callable[[Command], Result]
+
+
+# An odd number: nothing may rely on pieces that fit.
+_PIECE_BYTES = 1009
 
 
 @dataclass
@@ -87,6 +91,19 @@ class FakeRunner:
             for line in text.splitlines(keepends=True):
                 take(line.encode())
         return dataclasses.replace(result, stdout="", stderr="")
+
+    def pipe(
+        self, command: Command, *, feed: Iterable[bytes], take: Callable[[bytes], None]
+    ) -> Result:
+        """The same: the answer is called with all of `feed` as stdin; see Piping.pipe.
+
+        Its stdout is taken for bytes, one by one of their latin-1 characters.
+        """
+        result = self.run(dataclasses.replace(command, stdin=b"".join(feed)))
+        data = result.stdout.encode("latin-1")
+        for start in range(0, len(data), _PIECE_BYTES):
+            take(data[start : start + _PIECE_BYTES])
+        return dataclasses.replace(result, stdout="")
 
     @property
     def argvs(self) -> list[tuple[str, ...]]:

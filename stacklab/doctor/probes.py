@@ -40,7 +40,7 @@ def preflight(
         resources.probe_libvirt(connect(), machine),
         resources.probe_memory(lab, machine, starting=starting),
         resources.probe_disk(lab, host, machine),
-        *_probe_subnets(lab, machine, others),
+        *probe_subnets(lab, machine, others),
     )
 
 
@@ -69,15 +69,16 @@ def full(
         resources.probe_accelerator(*accelerator),
         *memory,
         resources.probe_disk(lab, host, machine),
-        *_probe_subnets(lab, machine, others),
+        *probe_subnets(lab, machine, others),
         *containers.full(lab, host, machine, others),
         *resources.probe_sources(sources or {}),
     )
 
 
-def _probe_subnets(
+def probe_subnets(
     lab: Lab | None, machine: Machine, others: Iterable[Lab]
 ) -> tuple[ProbeResult, ...]:
+    """Probe the networks of a lab, if there is one, and those of this host."""
     try:
         claims, links = host_networks(machine)
     except LabError as error:

@@ -66,6 +66,9 @@ PROGRAMS = (
         version=("-V",),
         only_for="lab.fault partition",
     ),
+    Program(
+        name="zstd", apt="zstd", dnf="zstd", tested="1.5", only_for="lab.export and lab.import"
+    ),
 )
 
 
@@ -167,7 +170,7 @@ def absent_result(machine: Machine, program: Program) -> ProbeResult:
     fix = _install_command(machine, program.apt, program.dnf)
     # Most labs never run that task: they do without the program.
     if program.only_for:
-        sentence += f": {program.only_for} needs it"
+        sentence += f": needed by {program.only_for}"
         return _tool_result(program.name, ProbeStatus.WARNING, sentence, fix)
     return ProbeResult(
         name=program.name,

@@ -33,6 +33,9 @@ _INPUTS = {
 }
 # What lies beside an image's .qcow2 and .json, by its suffix.
 _BESIDE = (".vmlinuz", ".raw", ".raw-facts", ".raw-part")
+# The address of images that came with bundles. No image of the catalogue has it, so that no new
+# lab is ever made from what somebody else has built.
+_IMPORTED = "0" * 12
 _KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}$")  # what follows the image's name in a key
 
 
@@ -155,12 +158,36 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
     target = paths.images / f"{key}.qcow2"
     is_known = target.exists()  # with the same content, so overlays on it stay intact
     built.replace(target)
+    return _write_manifest(
+        paths,
+        image.name,
+        address(image),
+        target,
+        sha256=digest,
+        now=now,
+        took_s=took_s,
+        is_new=not is_known,
+    )
+
+
+def _write_manifest(
+    paths: HostPaths,
+    name: str,
+    image_address: str,
+    target: Path,
+    *,
+    sha256: str,
+    now: float,
+    took_s: float,
+    is_new: bool,
+) -> StoredImage:
+    """Write the manifest of a disk that is in its place; a new one goes if that fails."""
     stat = target.stat()
     stored = StoredImage(
-        name=image.name,
-        address=address(image),
+        name=name,
+        address=image_address,
         path=target,
-        sha256=digest,
+        sha256=sha256,
         size_bytes=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
         built_at=now,
@@ -169,12 +196,35 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
     manifest = dataclasses.asdict(stored)
     del manifest["path"]  # it follows from the manifest's own name: the home may be moved
     try:
-        files.write(paths.manifest(key), json.dumps(manifest, indent=2) + "\n")
+        files.write(paths.manifest(stored.key), json.dumps(manifest, indent=2) + "\n")
     except BaseException:
-        if not is_known:
+        if is_new:
             target.unlink()
         raise
     return stored
+
+
+def key_of_imported(name: str, digest: str) -> str:
+    """Return the key of an image that came with a bundle, from its whole digest."""
+    return f"{name}-{_IMPORTED}-{digest[:8]}"
+
+
+def add_imported(
+    paths: HostPaths, name: str, unpacked: Path, *, sha256: str, now: float
+) -> StoredImage:
+    """Move an image that came with a bundle into the store; the caller has checked its digest.
+
+    Raises ImageError where another one has its key.
+    """
+    unpacked.chmod(0o444)
+    key = key_of_imported(name, sha256)
+    target = paths.images / f"{key}.qcow2"
+    if paths.manifest(key).exists():
+        raise ImageError(f"another image has the key {key}: {target}", hint="./invoke image.prune")
+    unpacked.replace(target)
+    return _write_manifest(
+        paths, name, _IMPORTED, target, sha256=sha256, now=now, took_s=0.0, is_new=True
+    )
 
 
 def verify(stored: StoredImage) -> None:

@@ -23,6 +23,26 @@ class Hardware:
     qemu: str  # version
     accelerator: str  # kvm or qemu, as libvirt calls it
     cpu: str  # model
+    # What KVM's guests see of the host's own processor: its model and features, sorted.
+    host_cpu: tuple[str, ...] = ()
+
+    def differences(self, here: Hardware) -> tuple[str, ...]:
+        """Return what another host has otherwise, one phrase each; () if memory fits it."""
+        found = []
+        for what, then, now in (
+            ("QEMU", self.qemu, here.qemu),
+            ("libvirt's domain type", self.accelerator, here.accelerator),
+            ("CPU model", self.cpu, here.cpu),
+        ):
+            if then != now:
+                found.append(f"{what} {now}, not {then}")
+        lacking = sorted(set(self.host_cpu) - set(here.host_cpu))
+        added = sorted(set(here.host_cpu) - set(self.host_cpu))
+        if lacking:
+            found.append(f"a processor without {', '.join(lacking)}")
+        if added:
+            found.append(f"a processor with {', '.join(added)} besides")
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -99,6 +99,20 @@ class Conversing(Runner, Protocol):
 
         A line keeps its newline; the last line may lack it. Of a line that never ends, the
         beginning is handed out. Nothing is kept: the Result's stdout and stderr are "".
+        Raises what Runner.run does.
+        """
+        ...
+
+
+class Piping(Conversing, Protocol):
+    """A runner that also passes bytes through a command, however many there are."""
+
+    def pipe(
+        self, command: Command, *, feed: Iterable[bytes], take: Callable[[bytes], None]
+    ) -> Result:
+        """Run it to its end with `feed` as its stdin; `take` gets each piece of its stdout.
+
+        What `feed` or `take` raises ends the command, and is raised. The Result's stdout is "".
         Raises what Runner.run does.
         """
         ...

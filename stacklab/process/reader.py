@@ -7,7 +7,7 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.process import messages, signals
@@ -28,6 +28,7 @@ class StreamReader:
         command: Command,
         take: Callable[[bytes], None],
         take_error: Callable[[bytes], None],
+        feed: Iterator[bytes],
     ) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -35,6 +36,8 @@ class StreamReader:
         self._command = command
         self._takers = {process.stdout.fileno(): take, process.stderr.fileno(): take_error}
         self._unsent = memoryview(command.stdin or b"")
+        # What comes behind that. An empty piece is not its end.
+        self._feed = filter(None, feed)
 
     def read_streams(
         self,
@@ -91,6 +94,8 @@ class StreamReader:
         stdin = self._process.stdin
         assert stdin is not None
         self._unsent = send_piece(stdin, self._unsent)
+        if not self._unsent:
+            self._unsent = memoryview(next(self._feed, b""))
         if self._unsent:
             return
         # Closed at once: many programs begin only at the end of their stdin.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO, TypeAlias
 
 from stacklab.errors import CommandFailed, ToolNotFound
@@ -67,6 +68,14 @@ class SubprocessRunner:
         error_lines.end()
         return result
 
+    def pipe(
+        self, command: Command, *, feed: Iterable[bytes], take: Callable[[bytes], None]
+    ) -> Result:
+        """See Piping.pipe."""
+        # An stdin of its own, which `feed` goes on with.
+        fed = dataclasses.replace(command, stdin=command.stdin or b"")
+        return self._run_piped(fed, take, keeps_streams=True, feed=feed)
+
     def _run_attached(self, command: Command) -> Result:
         """Run what writes to the terminal or to a log: nothing is kept here."""
         started = time.monotonic()
@@ -95,6 +104,7 @@ class SubprocessRunner:
         why_stop: Callable[[], str] = lambda: "",
         keeps_streams: bool = False,
         output: Beginning | None = None,
+        feed: Iterable[bytes] = (),
     ) -> Result:
         """Run a command whose streams are read here, piece by piece."""
         started = time.monotonic()
@@ -105,7 +115,7 @@ class SubprocessRunner:
             return errors.text.strip() or output.text
 
         def attend(process: subprocess.Popen[bytes]) -> None:
-            reader = StreamReader(process, command, take, take_error or errors.take)
+            reader = StreamReader(process, command, take, take_error or errors.take, iter(feed))
             reader.read_streams(why_stop, written, keeps_streams=keeps_streams)
 
         exit_code = self._run_process(command, None, attend)

@@ -70,6 +70,19 @@ def pool_path(xml: str) -> Path | None:
     return Path(path) if path else None
 
 
+def host_cpu(capabilities: str) -> tuple[str, ...]:
+    """Return this host's processor as libvirt names it: its model, then its features, sorted."""
+    top = ET.fromstring(capabilities)
+    features = [element.get("name", "") for element in top.iterfind("host/cpu/feature")]
+    return (top.findtext("host/cpu/model", ""), *sorted(features))
+
+
+def machine_types(capabilities: str) -> frozenset[str]:
+    """Return the machine types that this host's QEMU has for x86_64, by their full names."""
+    machines = ET.fromstring(capabilities).iterfind("guest/arch[@name='x86_64']//machine")
+    return frozenset(machine.text or "" for machine in machines)
+
+
 def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
     """Return a running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
     nics = []

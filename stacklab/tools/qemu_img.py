@@ -67,6 +67,12 @@ def resize(path: Path, size: Size) -> Command:
     )
 
 
+def rebase(path: Path, base: Path) -> Command:
+    """Have a qcow2 lie on a base of the same content that is elsewhere; no data is read."""
+    argv = ("qemu-img", "rebase", "-q", "-u", "-f", "qcow2", "-F", "qcow2")
+    return Command(argv=(*argv, "-b", str(base), str(path)), what=f"putting {path.name} on {base}")
+
+
 def info(path: Path) -> Command:
     """Describe a qcow2, also one that a domain uses; any other format is an error."""
     # -f: a raw disk whose content looks like another format must not be opened as that.

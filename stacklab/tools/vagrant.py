@@ -122,6 +122,11 @@ def dotfile(directory: Path) -> Path:
     return directory / ".vagrant"
 
 
+def machine_id(directory: Path, node: str) -> Path:
+    """Return the file by which Vagrant knows a node's domain: it holds its UUID."""
+    return dotfile(directory) / "machines" / node / "libvirt" / "id"
+
+
 def lock(directory: Path) -> Path:
     """Return the lock that a vagrant at work holds, also while it tidies up after a signal."""
     return directory / "vagrant.lock"

@@ -17,7 +17,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.lab_json import from_json
 from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths, LabPaths
-from stacklab.process.command import Command, Conversing
+from stacklab.process.command import Command, Piping
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.contract import HostServices, Orphans, Provider
@@ -38,7 +38,7 @@ class Context:
     """This host, how to run things on it, and how to tell about them."""
 
     host: HostPaths
-    runner: Conversing
+    runner: Piping
     progress: Progress
     # The word of the provider that a new lab gets; an existing one has its own on record.
     provider_of_new_labs: str = registry.DEFAULT
@@ -54,6 +54,10 @@ class Context:
             word = record.provider
         elif of_new is not None:
             word = registry.provider_for(of_new, word)
+        return self.provider_named(word)
+
+    def provider_named(self, word: str) -> Provider:
+        """Return the provider of that word; raises ProviderError for one that is not known."""
         if word not in self.providers:
             site = HostServices(
                 host=self.host,

@@ -56,6 +56,8 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
 def prune(context: Context) -> tuple[str, ...]:
     """Delete the images that no lab uses and no `lab.up` would take; returns their keys."""
     image_build.clean_up(context.host, context.runner)
+    # What an import that was killed has left is below no snapshot, but takes as much.
+    snapshots.sweep_all(context.host, context.runner)
     in_use = _keys_in_use(context)
     current = _current_keys(context)
     unused = store.unused(context.host, in_use, current)

@@ -43,6 +43,7 @@ TOOLS = (
     "genisoimage",
     "setpriv",
     "openssl",
+    "zstd",
     "blkid",
     "nsenter",
     "unshare",

@@ -18,6 +18,7 @@ from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
 from stacklab.providers.libvirt import console, disks, machines
+from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
 from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
@@ -354,6 +355,10 @@ class LibvirtProvider:
             make_networks=lambda: self.make_networks(lab, record),
             connect=self._connect_memory,
         )
+
+    def bundles(self) -> LibvirtBundles:
+        """See Bundles.bundles."""
+        return LibvirtBundles(self._site, self, connect=self._connect_memory)
 
     def version_commands(self) -> Sequence[tuple[str, ...]]:
         """See HostLogs.version_commands."""

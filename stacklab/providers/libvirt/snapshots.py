@@ -22,7 +22,7 @@ from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
 from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
 from stacklab.record import LabRecord
-from stacklab.tools import bounded, qemu_img
+from stacklab.tools import bounded, libvirt_xml, qemu_img
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.libvirt_memory import LibvirtMemory
 
@@ -31,6 +31,18 @@ _POLL_S = 0.2
 _JOB_S = 600.0
 _FROZEN_MODE = 0o444
 _T = TypeVar("_T")
+
+
+def hardware_of(libvirt: LibvirtMemory, accelerator: Accelerator) -> Hardware:
+    """Return what memory that was saved on this host can be restored on."""
+    # An emulated processor is the same on every host; with KVM guests see the host's own.
+    host_cpu = libvirt_xml.host_cpu(libvirt.capabilities()) if accelerator.is_kvm else ()
+    return Hardware(
+        qemu=libvirt.qemu_version(),
+        accelerator=accelerator.libvirt_driver,
+        cpu=accelerator.cpu_model,
+        host_cpu=host_cpu,
+    )
 
 
 class LibvirtSnapshots:
@@ -55,11 +67,7 @@ class LibvirtSnapshots:
 
     def machine(self) -> Hardware:
         """See SnapshotMaker.machine."""
-        return Hardware(
-            qemu=self._ask(lambda libvirt: libvirt.qemu_version()),
-            accelerator=self._accelerator.libvirt_driver,
-            cpu=self._accelerator.cpu_model,
-        )
+        return self._ask(lambda libvirt: hardware_of(libvirt, self._accelerator))
 
     def bytes_needed(self) -> int:
         """See SnapshotMaker.bytes_needed."""

@@ -77,6 +77,10 @@ def unpack(paths: LabPaths, place: SnapshotPaths) -> None:
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             _empty(paths)
             archive.extractall(paths.root)
+        # ssh ends where it can't make its socket; and the filter above leaves out modes.
+        for directory in (paths.keys, paths.sockets):
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o700)
     except (OSError, tarfile.TarError) as error:
         raise _damaged(place, error) from error
 

@@ -6,14 +6,15 @@ neither a snapshot nor a node's disk is above it any more.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from stacklab import files
+from stacklab import files, locks
 from stacklab.codec import NotSuchData
-from stacklab.errors import LabError
+from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.paths import PRISTINE, STAGE_PREFIX, HostPaths, LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
@@ -90,9 +91,10 @@ def remove(place: SnapshotPaths) -> None:
 def sweep(paths: LabPaths, runner: Runner) -> None:
     """Remove the frozen disks that neither a snapshot nor a disk of the lab has below it.
 
-    And what a killed command has left of a snapshot that has no manifest: gigabytes of memory.
+    And what a killed command has left of a snapshot, made or imported, that has no manifest:
+    gigabytes of memory.
     """
-    if not paths.frozen_disks.is_dir():
+    if not paths.snapshots.is_dir():
         return
     tops = [paths.frozen_disks / disk for manifest in listed(paths) for disk in manifest.disks]
     tops += paths.host.volumes.glob(f"{paths.name}_*.qcow2")
@@ -104,8 +106,22 @@ def sweep(paths: LabPaths, runner: Runner) -> None:
     for directory in paths.snapshots.glob("*/"):
         if directory.name not in known:
             shutil.rmtree(directory)
-    if not any(paths.frozen_disks.iterdir()) and not listed(paths):
+    if not any(paths.frozen_disks.glob("*")) and not listed(paths):
         shutil.rmtree(paths.snapshots)
+
+
+def sweep_all(host: HostPaths, runner: Runner) -> None:
+    """Sweep the snapshots of each lab that no other command holds."""
+    for directory in sorted(host.snapshots.glob("*/")):
+        paths = host.lab(directory.name)
+        with (
+            contextlib.suppress(AlreadyRunning),
+            locks.held(paths.lock, f"lab {paths.name}"),
+        ):
+            if not paths.snapshot_intent.exists():
+                sweep(paths, runner)
+            if not paths.root.exists():
+                paths.lock.unlink(missing_ok=True)
 
 
 def _all_below(disks: Iterable[Path], paths: LabPaths, runner: Runner) -> set[Path]:

@@ -50,7 +50,7 @@ def test_what_only_some_faults_want_keeps_no_lab_down_but_doctor_tells() -> None
     assert programs.missing(machine) == ()
     found = next(result for result in programs.probe_all(machine) if result.name == "ebtables")
     assert found.status is ProbeStatus.WARNING
-    assert found.sentence == "ebtables is not installed: lab.fault partition needs it"
+    assert found.sentence == "ebtables is not installed: needed by lab.fault partition"
     assert found.fix == "sudo apt-get install iptables"
 
 

@@ -147,6 +147,11 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     """A host with the image built, whose nodes answer at once."""
+    return make_host(tmp_path, monkeypatch)
+
+
+def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """Make such a host; what its nodes are asked by is replaced for as long as the patches are."""
     made = FakeHost(tmp_path / "h")
     made.root.mkdir()
     made.stock()
