@@ -44,7 +44,7 @@ def destroy(
     with context.lab_lock(name, finishes=False) as paths:
         lab_record = read(paths)
         was_there = remove(context, paths, lab_record) or paths.snapshots.exists()
-        snapshots.remove_all(paths)
+        snapshots.remove_all(paths, context.runner)
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
