@@ -32,6 +32,11 @@ def is_begun(layer: Path) -> bool:
     return _file_below(layer).exists()
 
 
+def has_content(layer: Path) -> bool:
+    """Return whether something was moved into a layer."""
+    return (layer / "private").exists()
+
+
 def lie_on(paths: LabPaths, node: str, below: Path | None) -> None:
     """Have a node that is off lie on that layer from its next start; None is the image itself."""
     if below is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -134,6 +135,8 @@ class ContainersSnapshots:
         layer = self._paths.frozen_disks / unneeded
         layers.begin(layer, None)
         self._machines.set_aside(container, layer)
+        if not layers.has_content(layer):
+            shutil.rmtree(layer)
 
     def _on_all(self, work: Callable[[Container], None]) -> None:
         calls = [functools.partial(work, container) for container in self._containers]

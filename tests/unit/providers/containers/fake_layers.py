@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stacklab import files
 from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
-from stacklab.providers.containers import layers, snapshots
+from stacklab.providers.containers import layers
 from stacklab.workflow.snapshots import store
 from tests.unit.providers.containers.fake_machines import CONTAINERS, OK, Site
 from tests.unit.workflow.snapshots.fake_guests import Killer, counted
@@ -81,6 +82,8 @@ def _remove_tree(path: Path) -> None:
 def install(site: Site, monkeypatch: pytest.MonkeyPatch) -> Writers:
     """Give the site these nodes, before its lab is brought up."""
     killer = Killer()
+    # What is killed here is a command, not this host: a busy disk makes each take long.
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     runner = site.host.runner
     for prefix in ((), ("sudo", "-n")):
         runner.on(*prefix, "du", answer=du).on(*prefix, "rm", answer=rm)
@@ -88,5 +91,5 @@ def install(site: Site, monkeypatch: pytest.MonkeyPatch) -> Writers:
     monkeypatch.setattr(runner, "run", counted(killer, runner.run))
     monkeypatch.setattr(files, "write", counted(killer, files.write))
     monkeypatch.setattr(store, "remove", counted(killer, store.remove))
-    monkeypatch.setattr(snapshots.layers, "lie_on", counted(killer, layers.lie_on))
+    monkeypatch.setattr(layers, "lie_on", counted(killer, layers.lie_on))
     return Writers(site, killer)
