@@ -296,9 +296,14 @@ class LabPaths:
         """A container's directory: what the node has written, and where its root is mounted."""
         return self.host.volumes / f"{self.name}_{node}.container"
 
+    def container_below(self, node: str) -> Path:
+        """The name of the frozen disk below what a container writes; none: the image itself."""
+        return self.host.volumes / f"{self.name}_{node}.container.below"
+
     def disks(self, node: str) -> tuple[Path, ...]:
         """Return all that can hold what a node has written, and its identity."""
-        return (self.overlay(node), self.container(node), self.seed(node))
+        container = (self.container(node), self.container_below(node))
+        return (self.overlay(node), *container, self.seed(node))
 
     @property
     def snapshots(self) -> Path:

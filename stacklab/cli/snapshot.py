@@ -18,7 +18,7 @@ def snapshot(
     lab: NameOfLabThatIsUp,
     name: Annotated[str, "what to call it: lower case letters, digits and -"],
 ) -> None:
-    """Keep all nodes' memory and disks of one instant; they go on a moment later."""
+    """Keep all nodes as they are: VMs with their memory, containers by their disks."""
     from stacklab.views import snapshots as views
     from stacklab.workflow.snapshots import saving
 

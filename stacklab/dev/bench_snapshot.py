@@ -30,8 +30,8 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.snapshot import SnapshotManifest
 from stacklab.paths import LabPaths
 from stacklab.progress import Timing
-from stacklab.providers.contract import SnapshotMaker
 from stacklab.providers.raw_memory import HasRawMemory, RawMemory
+from stacklab.providers.snapshot_maker import SnapshotMaker
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.snapshots import intent, saving

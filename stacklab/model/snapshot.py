@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from stacklab.codec import Codec
+
+
+class SnapshotKind(StrEnum):
+    """What a snapshot has of the nodes, which decides how they come back."""
+
+    MEMORY = "memory"  # and disks, of one instant: nodes go on from it
+    DISKS = "disks"  # alone, of nodes that were shut down: nodes boot from them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +21,7 @@ class NodePart:
     """What a snapshot has of one node."""
 
     disk: str  # file name of its frozen disk
-    memory_bytes: int
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +62,28 @@ class SnapshotManifest:
     made_at: float  # Unix time
     provider: str
     image: str  # key of the base image below all disks
-    machine: Hardware
+    # Manifests of before there were two kinds do not say it.
+    kind: SnapshotKind = SnapshotKind.MEMORY
+    machine: Hardware | None = None  # of memory; disks can be restored on any
     nodes: Mapping[str, NodePart]
     skew_s: float  # between the pauses of the first node and of the last
-    paused_s: float  # how long the nodes stood still
+    paused_s: float  # how long the nodes stood still, or were off
     bytes: int  # what it takes on this host's disk
     # Of the pristine one alone: what the lab was made from, as digests, and what it passed.
     inputs: Mapping[str, str] = field(default_factory=dict)
     checks_passed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for memory without the hardware that it belongs to."""
+        if self.kind is SnapshotKind.MEMORY and self.machine is None:
+            raise ValueError("it has memory, and does not say of which machine")
+
+    @property
+    def hardware(self) -> Hardware:
+        """Return what its memory belongs to; raises ValueError for a snapshot without memory."""
+        if self.machine is None:
+            raise ValueError("it has no memory")
+        return self.machine
 
     @property
     def disks(self) -> tuple[str, ...]:

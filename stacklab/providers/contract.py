@@ -15,13 +15,13 @@ from typing import Protocol, runtime_checkable
 from stacklab.errors import ProviderError
 from stacklab.model.host_network import Snapshot
 from stacklab.model.lab import NIC, Lab, Node
-from stacklab.model.snapshot import Hardware
 from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
-from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
+from stacklab.paths import HostPaths, LabPaths
 from stacklab.process.command import Conversing
 from stacklab.progress import Progress
 from stacklab.providers.node_view import NodeEvidence, View
+from stacklab.providers.snapshot_maker import SnapshotMaker
 from stacklab.record import Handles, LabRecord
 from stacklab.tools.host.accelerator import Accelerator
 
@@ -327,43 +327,6 @@ class Orphans(Protocol):
 
     def wait_for_orphan(self, paths: LabPaths, *, wait_s: float) -> None:
         """Wait until none is at work; raises AlreadyRunning when that takes too long."""
-        ...
-
-
-# As FaultMaker: a provider that has Snapshots hands it out.
-class SnapshotMaker(Protocol):
-    """Freezes a lab's nodes and brings them back. Each step may be repeated after any failure.
-
-    Nodes run while a snapshot is made of them, and at the end run again: `freeze` and
-    `store` are undone by `resume`; once `store` has returned, `restore` leads to the
-    snapshot, as often as wanted.
-    """
-
-    def machine(self) -> Hardware:
-        """Return what a snapshot's memory can only be restored on."""
-        ...
-
-    def bytes_needed(self) -> int:
-        """Return how many bytes a snapshot of the running nodes takes at most."""
-        ...
-
-    def freeze(self) -> float:
-        """Stop all nodes' processors; returns the seconds between the first and the last."""
-        ...
-
-    def store(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
-        """Write the frozen nodes' memory, and freeze their disks under these paths, by node.
-
-        Nodes are off then, with new disks above the frozen ones.
-        """
-        ...
-
-    def resume(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
-        """Undo `freeze`, or a `store` that was cut short: nodes go on, on their own disks."""
-        ...
-
-    def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
-        """Bring the nodes to the snapshot's instant and let them go on, whatever they do now."""
         ...
 
 

@@ -7,17 +7,28 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from stacklab.codec import JSON
-from stacklab.model.snapshot import CODEC, SnapshotManifest
+from stacklab.model.snapshot import CODEC, SnapshotKind, SnapshotManifest
 from stacklab.views import tables
 from stacklab.workflow.snapshots.cache import Kept
+
+_HOLDS = {
+    SnapshotKind.MEMORY: "memory and disks",
+    SnapshotKind.DISKS: "disks only: nodes boot from it",
+}
 
 
 def saved(manifest: SnapshotManifest) -> str:
     """Return the sentence about a snapshot that was made."""
+    size = tables.mebibytes(manifest.bytes)
+    if manifest.kind is SnapshotKind.DISKS:
+        what = f"{size}, {_HOLDS[manifest.kind]}; its nodes were off for {manifest.paused_s:.1f} s"
+    else:
+        what = (
+            f"{size}; its nodes stood still for {manifest.paused_s:.1f} s, "
+            f"stopped within {manifest.skew_s * 1000:.0f} ms of each other"
+        )
     return (
-        f"snapshot {manifest.name} of lab {manifest.lab}: {tables.mebibytes(manifest.bytes)}; "
-        f"its nodes stood still for {manifest.paused_s:.1f} s, "
-        f"stopped within {manifest.skew_s * 1000:.0f} ms of each other\n"
+        f"snapshot {manifest.name} of lab {manifest.lab}: {what}\n"
         f"  next: ./invoke lab.restore {manifest.lab} {manifest.name}"
     )
 
@@ -30,8 +41,9 @@ def snapshots_table(manifests: Sequence[SnapshotManifest]) -> Table | str:
     for manifest in manifests:
         made = tables.moment(manifest.made_at)
         size = tables.mebibytes(manifest.bytes)
-        rows.append((manifest.name, made, ", ".join(manifest.nodes), size, manifest.image))
-    return tables.table(("snapshot", "made", "nodes", "takes", "image"), rows)
+        nodes, holds = ", ".join(manifest.nodes), _HOLDS[manifest.kind]
+        rows.append((manifest.name, made, nodes, holds, size, manifest.image))
+    return tables.table(("snapshot", "made", "nodes", "holds", "takes", "image"), rows)
 
 
 def still_kept(kept: Kept) -> str:

@@ -42,6 +42,7 @@ FILES = (
     "test_snapshots.py",
     "test_contrail_3node.py",
     "test_containers.py",
+    "test_container_snapshots.py",
     "test_mini_2node.py",
     "test_units.py",
     "test_stack.py",

@@ -16,6 +16,8 @@ _FAILED = {
     "start": "could not be started",
     "stop": "could not be asked to shut down",
     "kill": "could not be ended",
+    "set-aside": "could not have its disk frozen",
+    "take-back": "could not get its disk back",
     "remove": "could not be removed",
     "freeze": "could not be paused",
     "thaw": "could not be resumed",

@@ -291,6 +291,10 @@ start() {
         rm -f "$DIR.lock"
         fail "$MACHINE was removed meanwhile: $SEED is gone"
     fi
+    # So does what gives it another disk: with that file.
+    below=''
+    [ ! -e "$DIR.below" ] || read -r below <"$DIR.below" || :
+    [ "${LAYERS%% *}" = "$below" ] || fail "$MACHINE has got another disk meanwhile"
     kill_all
     make_cgroups
     make_directories
@@ -343,7 +347,8 @@ keep() {
     : >"$private/seed"
     if is_privileged; then
         mount --bind seed "$private/seed"
-        mount -t overlay "$MACHINE" -o "lowerdir=layer:base,upperdir=upper,workdir=work" root
+        link_layers
+        mount_root redirect_dir=on "$DIR/root"
     else
         make_users
     fi
@@ -384,15 +389,72 @@ end_holders() {
     done
 }
 
+# --- its root: what it has written, above the disks that snapshots have frozen, above the image
+
+# Shows a privileged node's directories under the names that `mount_root` uses.
+link_layers() {
+    ln -s "$DIR" "$private/node"
+    ln -s "$DIR/base" "$private/base"
+    number=0
+    for layer in $LAYERS; do
+        ln -s "$FROZEN/$layer/private/upper" "$private/$number"
+        number=$((number + 1))
+    done
+}
+
+# mount_root OPTION PLACE. Each name is short: for some versions of mount all of them together may
+# have 256 characters. With redirect_dir, directories of the disks below can be renamed, as if the
+# node had written them since; with userxattr the kernel does not allow that.
+mount_root() (
+    cd "$private"
+    lower=node/layer:base number=0 frozen=''
+    for _ in $LAYERS; do
+        frozen=$frozen$number:
+        number=$((number + 1))
+    done
+    mount -t overlay "$MACHINE" "$2" \
+        -o "$1,lowerdir=$frozen$lower,upperdir=node/upper,workdir=node/work"
+)
+
+# set_aside LAYER: moves all that the node has written there, where root alone can look. The next
+# start makes an empty disk. Repeated, it does nothing.
+set_aside() {
+    kill_all
+    [ -d "$DIR/upper" ] || return 0
+    # Else the move would be a copy, which takes long and can be cut short.
+    [ "$(stat -c %d "$DIR")" = "$(stat -c %d "$1")" ] ||
+        fail "$DIR and $1 are on different file systems"
+    mkdir -p "$1/private"
+    own 00700 "$1/private"
+    mv -T "$DIR/upper" "$1/private/upper"
+    rm -rf --one-file-system "$DIR/work"
+    # A snapshot exists once its manifest does: its disks have to be there by then.
+    sync -f "$1/private"
+}
+
+# take_back LAYER: undoes that, before the node has started again. Repeated, it does nothing.
+take_back() {
+    kill_all
+    [ -d "$1/private/upper" ] || return 0
+    rm -rf --one-file-system "$DIR/upper" "$DIR/work"
+    mv -T "$1/private/upper" "$DIR/upper"
+}
+
 # Makes what an unprivileged node has instead: a user namespace, in which all of the rest is made.
 # The directories are shown with its ids in a place that it can reach: $DIR is root's alone.
 make_users() {
     mkdir "$private/base" "$private/node" "$private/root"
+    set -- base "$private/base" . "$private/node" seed "$private/seed"
+    number=0
+    for layer in $LAYERS; do
+        mkdir "$private/$number"
+        set -- "$@" "$FROZEN/$layer/private/upper" "$private/$number"
+        number=$((number + 1))
+    done
     rm -f users
     (
         enter users
-        exec "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" \
-            base "$private/base" . "$private/node" seed "$private/seed" >users
+        exec "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" "$@" >users
     ) &
     users=$!
     while [ ! -s users ]; do
@@ -421,10 +483,8 @@ boot() {
         set -- --capability=all --drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE \
             --system-call-filter='bpf perf_event_open'
     else
-        cd "$private"
-        mount -t overlay "$MACHINE" root \
-            -o "userxattr,lowerdir=node/layer:base,upperdir=node/upper,workdir=node/work"
         root=$private/root
+        mount_root userxattr "$root"
         # All over its own namespaces alone. The limits nspawn would ask the host's process 1 for.
         set -- --capability=CAP_NET_ADMIN --rlimit=NPROC=infinity --rlimit=SIGPENDING=infinity
     fi
@@ -459,7 +519,7 @@ stop() {
 action=$1
 shift
 case $action in
-start | kill | remove)
+start | kill | remove | set-aside | take-back)
     lock
     ;;
 esac
@@ -489,10 +549,12 @@ freeze)
     echo 1 >"$CGROUP/cgroup.freeze"
     ;;
 thaw) [ ! -d "$CGROUP" ] || thaw ;;
+set-aside) set_aside "$1" ;;
+take-back) take_back "$1" ;;
 remove)
     kill_all
     rm -rf --one-file-system "$DIR"
-    rm -f "$DIR.lock"
+    rm -f "$DIR.below" "$DIR.lock"
     ;;
 *) fail "machine.sh knows no $action" ;;
 esac

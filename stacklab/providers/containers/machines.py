@@ -10,7 +10,7 @@ from stacklab.images.root import RootDisk
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command, Runner, as_root
-from stacklab.providers.containers import failures
+from stacklab.providers.containers import failures, layers
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.plans import ContainerPlan, NicPlan
 from stacklab.providers.libvirt.disks import remove_seed
@@ -20,6 +20,7 @@ _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0
 # A node with a DevStack has 200,000 files; a busy disk takes minutes to delete them.
 _REMOVE_LIMIT_S = 900.0
+_REMOVING = ("remove", "take-back")
 # Of processes and threads in a node: one for each MiB of its memory, within these. Where no systemd
 # runs, a host's own limit is 32768 (kernel.pid_max), and systemd gives a container 16384.
 _FEWEST_TASKS = 4096
@@ -68,8 +69,11 @@ class Machines:
             "CONSOLE": str(self._paths.console(container.name)),
             "CPUS": plan.cpus,
             "DEVICES": " ".join(plan.devices),
+            "FROZEN": str(self._paths.frozen_disks),
             "HOST_NAME": container.name,
             "IS_PRIVILEGED": "yes" if plan.is_privileged else "no",
+            # Names of ours, without blanks.
+            "LAYERS": " ".join(layer.name for layer in layers.all_below(self._paths, plan.name)),
             "MEMORY": str(plan.memory_bytes),
             # For user_namespace.py: this one is there on every host.
             "PYTHON": sys.executable,
@@ -93,6 +97,14 @@ class Machines:
         # First: a start that waits for its turn sees by it that it comes too late.
         remove_seed(container.seed)
         self._call(container, "remove")
+
+    def set_aside(self, container: Container, layer: Path) -> None:
+        """End a container, and move all that it has written into a frozen disk."""
+        self._call(container, "set-aside", str(layer))
+
+    def take_back(self, container: Container, layer: Path) -> None:
+        """End a container, and undo `set_aside`; there may be nothing to undo."""
+        self._call(container, "take-back", str(layer))
 
     def freeze(self, container: Container) -> None:
         """Stop all processes of a container, as they are."""
@@ -136,7 +148,7 @@ class Machines:
     ) -> None:
         # In English: `failures` looks for what mount and sudo say.
         english = {"LC_ALL": "C"}
-        limit_s = _REMOVE_LIMIT_S if action == "remove" else _LIMIT_S
+        limit_s = _REMOVE_LIMIT_S if action in _REMOVING else _LIMIT_S
         argv = self._argv(container, action, *words, settings={**english, **(settings or {})})
         command = Command(
             argv=as_root(argv),

@@ -20,6 +20,7 @@ from stacklab.providers.containers.faults import ContainersFaults
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.logs import ContainersLogs
 from stacklab.providers.containers.machines import Machines
+from stacklab.providers.containers.snapshots import ContainersSnapshots
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
 from stacklab.providers.libvirt import disks
 from stacklab.providers.libvirt.provider import LibvirtProvider
@@ -27,6 +28,8 @@ from stacklab.record import LabRecord
 from stacklab.tools import bounded
 
 _POLL_S = 0.1
+# For a snapshot: longer than a node's systemd waits for a service (90 s) before it kills that.
+_SHUTDOWN_S = 120.0
 _NSPAWN = "systemd-nspawn"
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT)
 
@@ -231,6 +234,32 @@ class ContainersProvider:
             record,
             machines=self._machines(record),
             start=lambda container: self._start(record, [container]),
+        )
+
+    def snapshots(self, lab: Lab, record: LabRecord) -> ContainersSnapshots:
+        """See Snapshots.snapshots; raises ProviderError for a lab that has VMs, too."""
+        names = [node.name for node in record.nodes]
+        containers, vms = self._split(record, names)
+        if vms:
+            inside = ", ".join(container.name for container in containers)
+            raise ProviderError(
+                f"lab {record.name} can't have snapshots: {', '.join(vms)} would go on with their "
+                f"memory, while {inside}, being containers, boot from their disks alone",
+                hint=f"./invoke lab.rebuild {record.name} --as vms, or --as containers",
+            )
+
+        def start() -> None:
+            self._vms.make_networks(lab, record)
+            self._start(record, containers)
+
+        return ContainersSnapshots(
+            self._site.runner,
+            self._lab_paths(record),
+            lab,
+            containers,
+            machines=self._machines(record),
+            shut_down=lambda nodes: self.down(record, nodes, patience_s=_SHUTDOWN_S),
+            start=start,
         )
 
     def version_commands(self) -> Sequence[tuple[str, ...]]:

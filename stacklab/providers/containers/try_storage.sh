@@ -51,7 +51,7 @@ case $1 in
     cd "$2"
     prepare
     if [ "$3" = yes ]; then
-        mount_overlay '' ''
+        mount_overlay redirect_dir=on, ''
         write
     else
         try_as_unprivileged "$4"

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from stacklab.errors import ProviderError
-from stacklab.model.snapshot import Hardware
+from stacklab.model.snapshot import Hardware, SnapshotKind
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
 from stacklab.providers.libvirt import disks as node_disks
+from stacklab.providers.libvirt import overlays
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
 from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
 from stacklab.record import LabRecord
@@ -46,7 +47,10 @@ def hardware_of(libvirt: LibvirtMemory, accelerator: Accelerator) -> Hardware:
 
 
 class LibvirtSnapshots:
-    """See stacklab.providers.contract.SnapshotMaker."""
+    """See stacklab.providers.snapshot_maker.SnapshotMaker."""
+
+    kind = SnapshotKind.MEMORY
+    disk_suffix = overlays.SUFFIX
 
     def __init__(
         self,

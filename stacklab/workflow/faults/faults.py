@@ -34,8 +34,19 @@ _ORDER = (
     FaultKind.LINK_DOWN,
     FaultKind.PARTITION,
 )
+_OF_NICS = (FaultKind.UNPLUG, FaultKind.LINK_DOWN)
 
-__all__ = ["LabFaults", "apply", "clear", "forget", "listed", "parse", "settle", "undo"]
+__all__ = [
+    "LabFaults",
+    "apply",
+    "clear",
+    "cut_again",
+    "forget",
+    "listed",
+    "parse",
+    "settle",
+    "undo",
+]
 
 
 # --- for tasks, which do not hold the lab's lock
@@ -128,6 +139,12 @@ def part_again(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -
     """Name the taps of today in the rules of partitions: nodes that were restored have new ones."""
     if listed(paths):
         LabFaults(context, lab, paths, record).part_again()
+
+
+def cut_again(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
+    """Make the faults of NICs again on nodes that booted: these have all NICs, with their links."""
+    if listed(paths):
+        LabFaults(context, lab, paths, record).cut_again()
 
 
 def forget(context: Context, paths: LabPaths, record: LabRecord) -> None:
@@ -279,6 +296,14 @@ class LabFaults:
         for fault in self.faults:
             if fault.kind is FaultKind.PARTITION:
                 self._maker.part(fault.network, fault.groups)
+
+    def cut_again(self) -> None:
+        """See the function `cut_again`."""
+        for fault in self.faults:
+            # One that is unplugged still may have been left so by a killed command.
+            if fault.kind in _OF_NICS and self._maker.has_nic(fault.node, self._nic_of(fault)):
+                self._make(fault)
+                self._close_connections(fault)
 
     def _close_connections(self, fault: Fault) -> None:
         """End the shared ssh connection to a node that is cut off.

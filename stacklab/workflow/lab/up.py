@@ -180,7 +180,7 @@ class Bringing:
             lab=self._lab,
             image=manifest.image,
             passed_over=choice.passed_over,
-            accelerator=str(self._context.accelerator()),
+            accelerator=node_hosting.say(self._context, self._lab),
             results=(),
             lacks_stack=self._lacks_stack,
             came_from=manifest,

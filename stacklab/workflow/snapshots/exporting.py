@@ -58,7 +58,7 @@ def export(
             index = BundleIndex(
                 format=bundle.FORMAT,
                 key=bundle.cache_key(
-                    made, snapshot, image=manifest.image, hardware=manifest.machine
+                    made, snapshot, image=manifest.image, hardware=manifest.hardware
                 ),
                 home=str(context.host.root),
                 image=BundledImage(
@@ -88,9 +88,10 @@ def key(context: Context, name: str, snapshot: str, load: Callable[[str], Lab]) 
     place = paths.snapshot(snapshot)
     if place.manifest.exists():
         manifest = store.read(paths, snapshot)
+        maker_for(context, manifest)  # raises where there are no bundles
         files = _read_files(place, context.host.root)
         return bundle.cache_key(
-            files.made, snapshot, image=manifest.image, hardware=manifest.machine
+            files.made, snapshot, image=manifest.image, hardware=manifest.hardware
         )
     lab = kinds.as_on_host(context, load(name))
     provider = context.provider(of_new=lab)
@@ -118,7 +119,8 @@ def maker_for(context: Context, manifest: SnapshotManifest) -> BundleMaker:
     """Return who knows a snapshot's memory and disks; raises ProviderError where nobody does."""
     kind = registry.PROVIDERS.get(manifest.provider)
     provider = context.provider_named(manifest.provider) if kind else None
-    if provider is None or not isinstance(provider, Bundles):
+    # Disks alone are layers of containers, which no file holds yet.
+    if manifest.machine is None or not isinstance(provider, Bundles):
         raise LabError(
             f"snapshot {manifest.name} of lab {manifest.lab} was made by the provider "
             f"{manifest.provider!a}, whose snapshots can't be carried",

@@ -23,7 +23,7 @@ from stacklab.model.bundle import BundleIndex, Member
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotManifest
 from stacklab.paths import LabPaths, SnapshotPaths
-from stacklab.providers import registry
+from stacklab.providers import frozen_disks, registry
 from stacklab.providers.bundling import BundleMaker, ForeignNode
 from stacklab.record import LabRecord
 from stacklab.tools import qcow2
@@ -81,7 +81,7 @@ def _refuse_known(paths: LabPaths, manifest: SnapshotManifest) -> None:
 
 
 def _refuse_other_hardware(maker: BundleMaker, manifest: SnapshotManifest) -> None:
-    differences = manifest.machine.differences(maker.hardware())
+    differences = manifest.hardware.differences(maker.hardware())
     if differences:
         raise HostError(
             f"the memory of snapshot {manifest.name} of lab {manifest.lab} can't be restored "
@@ -279,7 +279,8 @@ class _Importing:
             size = place.memory(node).stat().st_size
             parts[node] = NodePart(disk=chain[0].name, memory_bytes=size)
         all_disks = [disk for chain in disks.values() for disk in chain]
-        taken = store.bytes_of(place, all_disks)
+        taken = sum(path.stat().st_blocks * 512 for path in place.root.iterdir())
+        taken += frozen_disks.bytes_of(all_disks, self._context.runner)
         return dataclasses.replace(
             self._index.manifest, image=self._image, nodes=parts, bytes=taken
         )

@@ -31,7 +31,12 @@ from stacklab.workflow.snapshots import cache, intent, lab_files, restoring, sav
 from stacklab.workflow.stack import stack
 
 # What makes nodes of a spec and an image: where it was changed, nodes would be others.
-_MAKERS = ("vagrant/Vagrantfile", "stacklab/nodes/seed.py", "stacklab/providers/libvirt")
+_MAKERS = (
+    "vagrant/Vagrantfile",
+    "stacklab/nodes/seed.py",
+    "stacklab/providers/libvirt",
+    "stacklab/providers/containers",
+)
 
 
 def keep(
@@ -138,7 +143,9 @@ def _why_cold(
     return f"{' and '.join(changed)} changed since the pristine snapshot of {made}"
 
 
-def inputs_of(context: Context, lab: Lab, *, image: str, machine: Hardware) -> Mapping[str, str]:
+def inputs_of(
+    context: Context, lab: Lab, *, image: str, machine: Hardware | None
+) -> Mapping[str, str]:
     """Return what nodes are made from, by how people call it, each as a digest or its name."""
     mirrors = host_mirrors(context.runner)
     answers = rendering.preview(lab, mirrors=mirrors)
@@ -147,10 +154,13 @@ def inputs_of(context: Context, lab: Lab, *, image: str, machine: Hardware) -> M
         "the spec": _digest(_spec_text(lab)),
         "its answer files": _digest(*(digest(files) for files in answers.values())),
         "stacklab's way to make nodes": _digest(*_maker_texts()),
-        "QEMU": machine.qemu,
-        "the accelerator": machine.accelerator,
-        "the processor": machine.cpu,
     }
+    if machine is not None:  # memory is a part of it
+        inputs |= {
+            "QEMU": machine.qemu,
+            "the accelerator": machine.accelerator,
+            "the processor": " ".join((machine.cpu, *machine.host_cpu)),
+        }
     if installers.is_quick(lab):
         stages = stack.input_digests(context, lab, answers)
         inputs["its installer's stages"] = _digest(json.dumps(stages, sort_keys=True))

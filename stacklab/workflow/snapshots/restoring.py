@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from stacklab import record as records
 from stacklab.errors import LabError
 from stacklab.images import store as images
-from stacklab.model.lab import Lab
-from stacklab.model.snapshot import SnapshotManifest
+from stacklab.model.snapshot import Hardware, NodePart, SnapshotKind, SnapshotManifest
 from stacklab.paths import PROJECT, LabPaths, SnapshotPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord
@@ -16,9 +16,13 @@ from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab.ending import close_connections
 from stacklab.workflow.mirror import serving
-from stacklab.workflow.nodes.wait import Waiter
-from stacklab.workflow.snapshots import intent, lab_files, saving, store
+from stacklab.workflow.snapshots import intent, lab_files, restarting, saving, store
 from stacklab.workflow.snapshots.intent import Doing, Intent
+
+_READING = {
+    SnapshotKind.MEMORY: "read the nodes' memory",
+    SnapshotKind.DISKS: "start from the frozen disks",
+}
 
 
 def restore(context: Context, name: str, snapshot: str) -> SnapshotManifest:
@@ -68,10 +72,9 @@ def restore_held(
             hint=f"./invoke lab.snapshot-delete {paths.name} {place.name}",
         )
     maker = saving.maker_of(context, lab, record)
-    with progress.stage("host", "read the nodes' memory"):
+    with progress.stage("host", _READING[maker.kind]):
         maker.restore(place, wanted.frozen(paths))
-    _wait(context, lab, paths, record)
-    saving.after_restart(context, lab, paths, record)
+    restarting.settle(context, lab, paths, record, maker.kind, is_restored=True)
     serving.start(context, lab, paths)
     intent.forget(paths)
     store.sweep(paths, context.runner)
@@ -88,36 +91,39 @@ def _take_over(paths: LabPaths, today: LabRecord | None) -> LabRecord | None:
     return record
 
 
-def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-    waiter = Waiter(lab, paths, record, context.provider(record), context.progress, title="answer")
-    waiter.start(lab.nodes)
-    waiter.finish()
-
-
 def refuse_incomplete(context: Context, place: SnapshotPaths, manifest: SnapshotManifest) -> None:
     """Raise LabError for a snapshot that lacks a part, or that another machine has made."""
     if images.by_key(context.host, manifest.image) is None:
         raise _cannot(place, f"its base image {manifest.image} is not on this host any more")
     for node, part in manifest.nodes.items():
-        memory, disk = place.memory(node), place.lab.frozen_disks / part.disk
-        for path in (memory, disk, place.seed(node), place.domain(node), place.files):
-            if not path.is_file():
-                raise _cannot(place, f"{path} is missing")
-        if memory.stat().st_size != part.memory_bytes:
-            raise _cannot(
-                place, f"{memory} has {memory.stat().st_size} bytes, not {part.memory_bytes}"
-            )
+        for path in (place.lab.frozen_disks / part.disk, place.seed(node), place.files):
+            _refuse_missing(place, path)
+        if manifest.kind is SnapshotKind.MEMORY:
+            _refuse_other_memory(place, node, part)
     lab_files.refuse_damaged(place)
     lab_files.read_record(place)  # raises, too
-    _refuse_other_machine(context, place, manifest)
+    if manifest.machine is not None:
+        _refuse_other_machine(context, place, manifest.machine)
 
 
-def _refuse_other_machine(
-    context: Context, place: SnapshotPaths, manifest: SnapshotManifest
-) -> None:
+def _refuse_missing(place: SnapshotPaths, path: Path) -> None:
+    if not path.exists():
+        raise _cannot(place, f"{path} is missing")
+
+
+def _refuse_other_memory(place: SnapshotPaths, node: str, part: NodePart) -> None:
+    memory = place.memory(node)
+    _refuse_missing(place, memory)
+    _refuse_missing(place, place.domain(node))
+    size = memory.stat().st_size
+    if size != part.memory_bytes:
+        raise _cannot(place, f"{memory} has {size} bytes, not {part.memory_bytes}")
+
+
+def _refuse_other_machine(context: Context, place: SnapshotPaths, machine: Hardware) -> None:
     accelerator = context.accelerator()
     today = (accelerator.libvirt_driver, accelerator.cpu_model)
-    then = (manifest.machine.accelerator, manifest.machine.cpu)
+    then = (machine.accelerator, machine.cpu)
     if today != then:
         raise _cannot(
             place, f"it was made with {' and '.join(then)}, and this host has {' and '.join(today)}"

@@ -9,20 +9,23 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from stacklab import record as records
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.lab import Lab
-from stacklab.model.snapshot import NodePart, SnapshotManifest
+from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
-from stacklab.providers.contract import Provider, SnapshotMaker, Snapshots, lacking
+from stacklab.providers.contract import Provider, Snapshots, lacking
+from stacklab.providers.snapshot_maker import SnapshotMaker
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
-from stacklab.workflow.faults import faults
-from stacklab.workflow.nodes import clocks
-from stacklab.workflow.snapshots import intent, lab_files, store
+from stacklab.workflow.lab.ending import close_connections
+from stacklab.workflow.snapshots import intent, lab_files, restarting, store
 from stacklab.workflow.snapshots.intent import Doing, Intent
 
+_STORING = {
+    SnapshotKind.MEMORY: "write the nodes' memory",
+    SnapshotKind.DISKS: "shut down, and freeze disks",
+}
 _FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 
 
@@ -102,7 +105,7 @@ def _refuse_full_disk(place: SnapshotPaths, maker: SnapshotMaker) -> None:
     free = shutil.disk_usage(place.lab.host.root).free
     if free < needed:
         raise HostError(
-            f"{place.lab.host.root} has {free / 1e9:.1f} GB free; the nodes' memory takes up to "
+            f"{place.lab.host.root} has {free / 1e9:.1f} GB free; a snapshot takes up to "
             f"{needed / 1e9:.1f} GB",
             hint=f"./invoke lab.snapshots {place.lab.name}, image.prune, or set STACKLAB_HOME",
         )
@@ -125,9 +128,11 @@ class _Saving:
         self._record = record
         self._place = place
         self._maker = maker
+        self._began = 0.0  # by the monotonic clock, when the nodes were stopped
         # No other snapshot ever has a disk of that name: memory can't meet the wrong one.
         generation = secrets.token_hex(4)
-        self._disk_names = {node.name: f"{generation}-{node.name}.qcow2" for node in record.nodes}
+        suffix = maker.disk_suffix
+        self._disk_names = {node.name: f"{generation}-{node.name}{suffix}" for node in record.nodes}
 
     def run(self) -> SnapshotManifest:
         """Make the snapshot."""
@@ -144,14 +149,34 @@ class _Saving:
             # Not after a kill, but then the next command does it.
             go_on(self._context, self._lab, self._paths, self._record, wanted)
             raise
+        manifest = self._settle(manifest)
         intent.forget(self._paths)
+        return manifest
+
+    def _settle(self, manifest: SnapshotManifest) -> SnapshotManifest:
+        """Set the nodes right that go on, and complete the manifest."""
+        manifest = store.measure(self._place, manifest, self._context.runner)
+        store.write(self._place, manifest)
+        try:
+            restarting.settle(self._context, self._lab, self._paths, self._record, manifest.kind)
+        except LabError:
+            # The snapshot is whole, and the nodes run: `lab.up` does what is left.
+            intent.forget(self._paths)
+            raise
+        if manifest.kind is SnapshotKind.DISKS:
+            # They were off until they answered.
+            manifest = dataclasses.replace(manifest, paused_s=time.monotonic() - self._began)
+        store.write(self._place, manifest)
         return manifest
 
     def _save_and_go_on(self, disks: Mapping[str, Path]) -> SnapshotManifest:
         progress = self._context.progress
         machine = self._maker.machine()
-        began = time.monotonic()
-        with progress.stage("host", "write the nodes' memory"):
+        if self._maker.kind is SnapshotKind.DISKS:
+            # While the nodes run: ssh ends at once if its other end still answers.
+            close_connections(self._context, self._paths, self._record)
+        self._began = time.monotonic()
+        with progress.stage("host", _STORING[self._maker.kind]):
             skew_s = self._maker.freeze()
             made_at = time.time()
             self._maker.store(self._place, disks)
@@ -161,22 +186,21 @@ class _Saving:
                 made_at=made_at,
                 provider=self._record.provider,
                 image=self._record.image,
+                kind=self._maker.kind,
                 machine=machine,
                 nodes={node: self._part(node, disks[node]) for node in disks},
                 skew_s=skew_s,
                 paused_s=0.0,
-                bytes=store.bytes_of(self._place, disks.values()),
+                bytes=0,
             )
             store.write(self._place, manifest)
         with progress.stage("host", "let the nodes go on"):
             self._maker.restore(self._place, disks)
-        paused_s = time.monotonic() - began
-        after_restart(self._context, self._lab, self._paths, self._record)
-        manifest = dataclasses.replace(manifest, paused_s=paused_s)
-        store.write(self._place, manifest)
-        return manifest
+        return dataclasses.replace(manifest, paused_s=time.monotonic() - self._began)
 
     def _part(self, node: str, disk: Path) -> NodePart:
+        if self._maker.kind is SnapshotKind.DISKS:
+            return NodePart(disk=disk.name)
         return NodePart(disk=disk.name, memory_bytes=self._place.memory(node).stat().st_size)
 
 
@@ -192,15 +216,6 @@ def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted
         maker.resume(place, disks)
         store.remove(place)
         done = f"snapshot {place.name} was not whole and is gone: the nodes go on as they were"
-    after_restart(context, lab, paths, record)
+    restarting.settle(context, lab, paths, record, maker.kind)
     intent.forget(paths)
     return done
-
-
-def after_restart(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-    """Set right what a pause and new taps have changed: clocks, rules of partitions, the record."""
-    faults.part_again(context, lab, paths, record)
-    with context.progress.stage("host", "clocks"):
-        clocks.set_clocks(context.runner, paths, lab.nodes)
-    # By its uptime, a node that stood still seems to have booted later than it did.
-    records.write(paths, dataclasses.replace(record, answered_at=time.time()))

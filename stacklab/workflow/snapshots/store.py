@@ -7,9 +7,9 @@ neither a snapshot nor a node's disk is above it any more.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from stacklab import files, locks
@@ -18,7 +18,7 @@ from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.paths import PRISTINE, STAGE_PREFIX, HostPaths, LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
-from stacklab.tools import qemu_img
+from stacklab.providers import frozen_disks
 from stacklab.words import suggest
 
 _SECRET = 0o700
@@ -96,12 +96,9 @@ def sweep(paths: LabPaths, runner: Runner) -> None:
     """
     if not paths.snapshots.is_dir():
         return
-    tops = [paths.frozen_disks / disk for manifest in listed(paths) for disk in manifest.disks]
-    tops += paths.host.volumes.glob(f"{paths.name}_*.qcow2")
-    needed = _all_below(tops, paths, runner)
-    for disk in paths.frozen_disks.glob("*.qcow2"):
-        if disk not in needed:
-            disk.unlink()
+    disks = [paths.frozen_disks / disk for manifest in listed(paths) for disk in manifest.disks]
+    needed = frozen_disks.needed(disks, paths, runner)
+    frozen_disks.remove_all_but(needed, paths, runner)
     known = {paths.frozen_disks.name, *paths.snapshot_names()}
     for directory in paths.snapshots.glob("*/"):
         if directory.name not in known:
@@ -124,27 +121,17 @@ def sweep_all(host: HostPaths, runner: Runner) -> None:
                 paths.lock.unlink(missing_ok=True)
 
 
-def _all_below(disks: Iterable[Path], paths: LabPaths, runner: Runner) -> set[Path]:
-    """Return the frozen disks among these, and all that lie below any of them."""
-    needed: set[Path] = set()
-    for disk in disks:
-        below: Path | None = disk
-        while below is not None and below not in needed and below.exists():
-            if below.parent == paths.frozen_disks:
-                needed.add(below)
-            below = qemu_img.parse_info(runner.run(qemu_img.info(below)).stdout).backing
-    return needed
-
-
 def remove_all(paths: LabPaths, runner: Runner, *, but: str = "") -> bool:
     """Remove all snapshots of a lab whose nodes are gone, but for the one of that name.
 
     Returns False if there was nothing to remove.
     """
     if not but or not _is_whole(paths, but):
-        was_there = paths.snapshots.exists()
+        if not paths.snapshots.exists():
+            return False
+        frozen_disks.remove_all_but((), paths, runner)
         shutil.rmtree(paths.snapshots, ignore_errors=True)
-        return was_there
+        return True
     others = [
         directory
         for directory in paths.snapshots.glob("*/")
@@ -175,7 +162,9 @@ def images(host: HostPaths) -> set[str]:
     return keys
 
 
-def bytes_of(place: SnapshotPaths, disks: Iterable[Path]) -> int:
-    """Return what a snapshot takes on this host's disk, holes left out."""
-    paths = [*place.root.iterdir(), *disks]
-    return sum(path.stat().st_blocks * 512 for path in paths)
+def measure(place: SnapshotPaths, manifest: SnapshotManifest, runner: Runner) -> SnapshotManifest:
+    """Return the manifest with what its snapshot takes on this host's disk, holes left out."""
+    disks = [place.lab.frozen_disks / disk for disk in manifest.disks]
+    taken = sum(path.stat().st_blocks * 512 for path in place.root.iterdir())
+    taken += frozen_disks.bytes_of(disks, runner)
+    return dataclasses.replace(manifest, bytes=taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,13 +48,16 @@ CONTAINERS = make_lab().all_as(NodeKind.CONTAINER)
 class FakeMachines:
     """machine.sh, as far as this host can tell: `calls` are (node, action, words...).
 
-    `stubborn` nodes do not hear that they are to shut down; `settings` are those of the last call.
+    `stubborn` nodes do not hear that they are to shut down; `settings` are those of the last call,
+    `starts` those of the last start. `step` is called between what is done.
     """
 
     root: Path
     calls: list[tuple[str, ...]] = field(default_factory=list)
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    starts: dict[str, dict[str, str]] = field(default_factory=dict)
     stubborn: set[str] = field(default_factory=set)
+    step: Callable[[], None] = lambda: None
 
     @property
     def cgroups(self) -> Path:
@@ -75,6 +78,7 @@ class FakeMachines:
         self.calls.append((node, action, *rest))
         self.settings[node] = known
         self._act(node, action, rest, known["MACHINE"], directory)
+        self.step()
         return OK
 
     def _act(
@@ -84,7 +88,7 @@ class FakeMachines:
         match action:
             case "start":
                 assert directory.parent.is_dir()
-                (directory / "upper").mkdir(parents=True, exist_ok=True)
+                self._mount(node, directory)
                 self._remove_links(machine)
                 self.write_group(group, keeper=True, run=True, net=True)
                 for nic in words:
@@ -93,10 +97,16 @@ class FakeMachines:
                 self.write_group(group)
                 self._remove_links(machine)
             case "kill" | "remove":
-                shutil.rmtree(group, ignore_errors=True)
-                self._remove_links(machine)
+                self._end(group, machine)
                 if action == "remove":
                     shutil.rmtree(directory, ignore_errors=True)
+                    _below(directory).unlink(missing_ok=True)
+            case "set-aside":
+                self._end(group, machine)
+                self._set_aside(directory, Path(words[0]))
+            case "take-back":
+                self._end(group, machine)
+                self._take_back(directory, Path(words[0]))
             case "freeze" | "thaw" if group.exists():
                 self.write_group(group, keeper=True, run=True, net=True, frozen=action == "freeze")
             case "link-down" | "link-up":
@@ -105,6 +115,33 @@ class FakeMachines:
                 shutil.rmtree(self.links / words[0])
             case "plug":
                 self._add(words[0])
+
+    def _mount(self, node: str, directory: Path) -> None:
+        """Mount a node's root, if its layers are there, and are those that it lies on."""
+        settings = self.settings[node]
+        names = settings["LAYERS"].split()
+        for name in names:
+            assert (Path(settings["FROZEN"]) / name / "private" / "upper").is_dir(), name
+        below = _below(directory)
+        assert names[:1] == (below.read_text().split() if below.exists() else []), node
+        (directory / "upper").mkdir(parents=True, exist_ok=True)
+        self.starts[node] = settings
+
+    def _set_aside(self, directory: Path, layer: Path) -> None:
+        if (directory / "upper").is_dir():
+            (layer / "private").mkdir(exist_ok=True)
+            self.step()
+            (directory / "upper").rename(layer / "private" / "upper")
+
+    def _take_back(self, directory: Path, layer: Path) -> None:
+        if (layer / "private" / "upper").is_dir():
+            shutil.rmtree(directory / "upper", ignore_errors=True)
+            self.step()
+            (layer / "private" / "upper").rename(directory / "upper")
+
+    def _end(self, group: Path, machine: str) -> None:
+        shutil.rmtree(group, ignore_errors=True)
+        self._remove_links(machine)
 
     @staticmethod
     def write_group(group: Path, *, frozen: bool = False, **populated: bool) -> None:
@@ -133,6 +170,10 @@ class FakeMachines:
     def actions(self, node: str) -> list[str]:
         """What was done to a node, in order."""
         return [action for name, action, *_ in self.calls if name == node]
+
+
+def _below(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.below")
 
 
 @dataclass

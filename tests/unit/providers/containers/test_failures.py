@@ -131,6 +131,7 @@ def test_every_action_of_machines_has_its_words(tmp_path: Path) -> None:
     assert set(failures._FAILED) == {
         *("start", "stop", "kill", "remove", "freeze", "thaw"),
         *("link-up", "link-down", "plug", "unplug"),
+        *("set-aside", "take-back"),
     }
 
 

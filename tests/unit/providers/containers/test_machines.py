@@ -74,8 +74,10 @@ def test_a_start_is_told_all_by_name(lab: Machines, container: Container, tmp_pa
         "CPUS": "0,3",
         "DEVICES": "/dev/net/tun /dev/fuse",
         "DIR": f"{tmp_path}/volumes/trio_controller.container",
+        "FROZEN": f"{tmp_path}/snapshots/trio/disks",
         "HOST_NAME": "controller",
         "IS_PRIVILEGED": "yes",
+        "LAYERS": "",
         "LC_ALL": "C",
         "MACHINE": "sl0a1b2c3d",
         "MEMORY": "1024",
@@ -99,7 +101,7 @@ def test_a_file_system_without_options_has_no_comma(lab: Machines, container: Co
 
 
 def test_each_word_that_is_called_is_one_that_machine_sh_knows(
-    lab: Machines, container: Container
+    lab: Machines, container: Container, tmp_path: Path
 ) -> None:
     lab.start(container, PLAN, BASE)
     lab.stop(container)
@@ -109,6 +111,8 @@ def test_each_word_that_is_called_is_one_that_machine_sh_knows(
     for is_up in (False, True):
         lab.set_link(container, "sl0a1b2c3d-0", is_up=is_up)
     lab.unplug(container, "sl0a1b2c3d-0")
+    lab.set_aside(container, tmp_path)
+    lab.take_back(container, tmp_path)
     lab.remove(container)
     runner = lab._runner
     assert isinstance(runner, FakeRunner)

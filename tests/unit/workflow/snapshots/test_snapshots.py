@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.providers.contract import Unreachable
+from stacklab.views import snapshots as views
 from stacklab.workflow import images
 from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
@@ -118,6 +120,21 @@ def test_a_tar_that_would_write_elsewhere_changes_nothing(
     assert guests.numbers() == before
     assert not host.lab().snapshot_intent.exists()
     assert not (host.paths.labs / "outside").exists()
+
+
+def test_a_manifest_of_before_there_were_two_kinds_is_of_memory(
+    host: FakeHost, guests: Guests
+) -> None:
+    save(host)
+    place = host.lab().snapshot("first")
+    data = json.loads(place.manifest.read_text())
+    assert data.pop("kind") == "memory"
+    place.manifest.write_text(json.dumps(data))
+    guests.work(2)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+    assert isinstance(views.snapshots_table(listing.listed(host.context, "trio")), Table)
 
 
 def test_its_files_come_back_with_it(host: FakeHost, guests: Guests) -> None:
