@@ -217,7 +217,6 @@ def test_an_index_without_end(there: There) -> None:
         (lambda index: index["image"].update(sha256="0"), "no size or digest"),
         (lambda index: index["image"].update(bytes=7), "another one than its index says"),
     ],
-    ids=str,
 )
 def test_an_index_that_is_wrong(
     there: There, forge: Callable[[dict[str, object]], None], match: str
