@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from collections.abc import Sequence
 
@@ -31,7 +30,7 @@ from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import boot_times, changes, kinds
+from stacklab.workflow.lab import boot_times, changes, kinds, node_hosting
 from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
@@ -172,7 +171,7 @@ class Bringing:
     def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> LabUp:
         """Make and start what is missing, then check."""
         lab, paths, progress = self._lab, self._paths, self._progress
-        how_run = self._say_how_nodes_run()
+        how_run = node_hosting.say(self._context, lab)
         provider = self._provider(before)
         image, passed_over = choice.stored.key, choice.passed_over
         if before is None:
@@ -251,25 +250,6 @@ class Bringing:
 
     def _provider(self, before: LabRecord | None) -> Provider:
         return self._context.provider(before, of_new=self._lab)
-
-    def _say_how_nodes_run(self) -> str:
-        """Say, and return, what the nodes run by; without VMs nobody has to try KVM."""
-        lab = self._lab
-        privileged = [node.name for node in lab.of_kind(NodeKind.CONTAINER) if node.is_privileged]
-        if privileged:
-            self._progress.note(
-                "host",
-                f"root on {', '.join(privileged)} is as good as root on this host: see SECURITY.md",
-            )
-        if not lab.of_kind(NodeKind.VM):
-            how_run = f"none: the nodes are containers on this host's kernel ({platform.release()})"
-            self._progress.note("host", how_run.removeprefix("none: "))
-            return how_run
-        accelerator = self._context.accelerator()
-        self._progress.note("host", f"accelerator: {accelerator}")
-        if not accelerator.is_kvm and not lab.of_kind(NodeKind.CONTAINER):
-            self._progress.note("host", boot_times.advice(self._context.host, lab))
-        return str(accelerator)
 
     def _expiry_time(self) -> float | None:
         """Return when the lab expires: never earlier than was promised before."""
