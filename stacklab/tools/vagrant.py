@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,11 @@ def environment(directory: Path) -> dict[str, str]:
 def dotfile(directory: Path) -> Path:
     """Return the directory where Vagrant keeps what it knows of a lab's machines."""
     return directory / ".vagrant"
+
+
+def forget_machine(directory: Path, node: str) -> None:
+    """Remove what Vagrant knows of one of a lab's machines."""
+    shutil.rmtree(dotfile(directory) / "machines" / node, ignore_errors=True)
 
 
 def lock(directory: Path) -> Path:
