@@ -43,6 +43,7 @@ FILES = (
     "test_contrail_3node.py",
     "test_containers.py",
     "test_mini_2node.py",
+    "test_reconcile.py",
     "test_units.py",
     "test_stack.py",
     "test_stack_kits.py",

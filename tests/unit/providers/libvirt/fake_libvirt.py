@@ -46,6 +46,7 @@ class FakeLibvirt:
 
     def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name
+        self._looks.pop(uuid, None)  # of a domain of the same UUID that was shut down before
 
     def state(self, uuid: str) -> NodeState:
         if uuid in self._looks:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from ipaddress import IPv4Network
 
 from stacklab.model.lab import Lab, Size
+from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import make_lab
 
 LAB = make_lab()
@@ -53,3 +55,8 @@ OTHER_IMAGE = dataclasses.replace(LAB, images=("ubuntu-14.04",))
 # compute3 is new, compute1 has more memory, and compute2 is gone.
 MIXED = with_node(GROWN, "compute1", memory=Size(2048))
 MIXED = dataclasses.replace(MIXED, nodes=tuple(n for n in MIXED.nodes if n.name != "compute2"))
+
+
+def disk_info(_command: Command) -> Result:
+    """qemu-img info of a node's disk, of 20 GiB as LAB has it."""
+    return Result(exit_code=0, stdout=json.dumps({"format": "qcow2", "virtual-size": 20 << 30}))

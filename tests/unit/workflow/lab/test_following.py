@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from stacklab.errors import LabError
 from stacklab.model import lab_json
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
-from stacklab.process import Command, Result
+from stacklab.process import Result
 from stacklab.record import LabRecord
 from stacklab.workflow.faults import fault_list
 from stacklab.workflow.lab import ending
@@ -36,15 +35,11 @@ from tests.unit.workflow.lab.changing import (
     SHRUNK,
     SMALLER_DISK,
     WIDE,
+    disk_info,
     with_network,
 )
 
 YES = Consent(removes=True, to_all=True)
-
-
-def disk_info(command: Command) -> Result:
-    """qemu-img info: what was made of 20 GiB has them."""
-    return Result(exit_code=0, stdout=json.dumps({"format": "qcow2", "virtual-size": 20 << 30}))
 
 
 @pytest.fixture
