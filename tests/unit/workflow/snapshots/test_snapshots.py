@@ -416,12 +416,16 @@ def test_a_snapshot_of_before_a_change_brings_back_the_lab_of_then(
     resolved, leases = host.lab().resolved.read_text(), dict(guests.hosts)
     save(host)
     host.up(lab, consent=YES)
+    changed = record.read(host.lab())
+    # By that, restoring removes what is defined otherwise today.
+    assert then is not None
+    assert changed is not None
+    assert changed.handles != then.handles
     guests.work(2)
     restore(host)
     guests.assert_whole()
     assert guests.numbers() == {"1"}
     now = record.read(host.lab())
-    assert then is not None
     assert now is not None
     assert now.handles == then.handles
     assert set(guests.states) == {node.handle["uuid"] for node in then.nodes}
