@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 2
 _MOMENTS = ("expires_at", "answered_at")
+# What `lab.up` has still to do to a node; seldom anything.
+_MARKS = ("is_outdated", "lacks_names")
 # Version 1 knew libvirt alone, and had the handles' fields beside the others.
 _PROVIDER_OF_V1 = "libvirt"
 _NOT_HANDLE = ("name", "is_created", "answers")
@@ -38,6 +40,19 @@ class NodeRecord:
     handle: Handle
     is_created: bool = False  # the provider has finished making it
     answers: str = ""  # digest of the answer files that the node has
+    # Of another spec than the lab's: it is to be defined anew, on its own disk.
+    is_outdated: bool = False
+    # It runs, and does not know the names and host keys of all nodes of today.
+    lacks_names: bool = False
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Return True if it is to be made, or defined, anew, whatever it does now."""
+        return not self.is_created or self.is_outdated
+
+    def as_booted(self) -> NodeRecord:
+        """Return the same node once it has booted from what its lab is today."""
+        return dataclasses.replace(self, is_created=True, is_outdated=False, lacks_names=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +96,23 @@ class LabRecord:
         """Return what is recorded of a network, if anything is."""
         return next((network for network in self.networks if network.name == name), None)
 
+    def is_outdated(self, node: str) -> bool:
+        """Return True if a node is to be defined anew."""
+        recorded = self.node(node)
+        return recorded is not None and recorded.is_outdated
+
     def with_node(self, changed: NodeRecord) -> LabRecord:
         """Return the same record with one node's entry replaced."""
         nodes = tuple(changed if node.name == changed.name else node for node in self.nodes)
         return dataclasses.replace(self, nodes=nodes)
+
+    def without(self, *, nodes: Collection[str] = (), networks: Collection[str] = ()) -> LabRecord:
+        """Return the same record without these nodes and networks, which are gone."""
+        return dataclasses.replace(
+            self,
+            nodes=tuple(node for node in self.nodes if node.name not in nodes),
+            networks=tuple(one for one in self.networks if one.name not in networks),
+        )
 
     @property
     def handles(self) -> Handles:
@@ -142,6 +170,35 @@ def new(
         networks=tuple(networks),
         all_as=all_as,
     )
+
+
+def grown(lab_record: LabRecord, lab: Lab, handles: Handles) -> LabRecord:
+    """Return the record with what a lab has more than it; what is on record stays on it.
+
+    `handles` are new ones of the whole lab: nodes that are to be made or defined anew get them,
+    too. So they differ from those in a snapshot of before, which is never restored onto them.
+    """
+    nodes: list[NodeRecord] = []
+    for node in lab.nodes:
+        handle = handles.nodes[node.name]
+        known = lab_record.node(node.name)
+        if known is None:
+            known = NodeRecord(name=node.name, handle=handle)
+        elif known.is_interrupted:
+            known = dataclasses.replace(known, handle=handle)
+        nodes.append(known)
+    in_lab = {node.name for node in nodes}
+    nodes += [node for node in lab_record.nodes if node.name not in in_lab]
+    networks: list[NetworkRecord] = []
+    for network in lab.networks:
+        recorded = lab_record.network(network.name)
+        if recorded is None and network.is_made_by_us:
+            handle = handles.networks[network.name]
+            recorded = NetworkRecord(name=network.name, handle=handle)
+        if recorded is not None:
+            networks.append(recorded)
+    networks += [network for network in lab_record.networks if network not in networks]
+    return dataclasses.replace(lab_record, nodes=tuple(nodes), networks=tuple(networks))
 
 
 def read(paths: LabPaths) -> LabRecord | None:
@@ -252,6 +309,10 @@ def as_text(record: LabRecord) -> str:
             del data[moment]
     if not data["all_as"]:
         del data["all_as"]
+    for node in data["nodes"]:
+        for mark in _MARKS:
+            if not node[mark]:
+                del node[mark]
     return json.dumps(data, indent=2, default=str) + "\n"
 
 

@@ -36,6 +36,8 @@ RunStack = Annotated[
     bool, "--no-stack leaves the nodes as they are, also where the installer is quick"
 ]
 IsCold = Annotated[bool, "boot the nodes anew, also where they could come from a snapshot"]
+Removes = Annotated[bool, "destroy nodes that the spec does not have any more"]
+Agrees = Annotated[bool, "reboot, rebuild and remove as the changed spec needs, unasked"]
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 
 
@@ -116,14 +118,19 @@ def new(
 
 
 @task("lab.plan")
-def plan(_c: Any, name: LabName) -> None:
-    """Show what `lab.up` would do, without doing it."""
-    from stacklab.views import tables
+def plan(_c: Any, name: LabName, json: AsJson = False) -> None:
+    """Show what `lab.up` would do, and what a changed spec costs, without doing it."""
+    from stacklab.views import changes as views
     from stacklab.workflow.lab import plan
 
+    lab = load(spec.find(name, LABS))
     with session() as context:
-        steps = plan.plan(context, load(spec.find(name, LABS)))
-        show(tables.table(("what", "", "why"), steps))
+        changes = plan.changes_of(context, lab)
+        steps = plan.plan(context, lab)
+    if json:
+        show_json(views.plan_as_dict(changes, steps))
+    else:
+        show(*views.plan_tables(changes, steps))
 
 
 @task("lab.up")
@@ -137,8 +144,11 @@ def up(
     as_: AllAs = None,
     stack: RunStack = True,
     cold: IsCold = False,
+    remove: Removes = False,
+    yes: Agrees = False,
 ) -> None:
-    """Bring a lab up, or what is missing of it, and check it."""
+    """Bring a lab up, or what is missing of it, have it follow its spec, and check it."""
+    from stacklab.cli import consent
     from stacklab.views import labs
     from stacklab.workflow.lab import up
     from stacklab.workflow.lab.kinds import read_kind
@@ -147,6 +157,7 @@ def up(
     lab = load(spec.find(name, LABS))
     limit_s = ttl_s(ttl)
     all_as = read_kind(as_)
+    agreed = consent.ask(lab, all_as, removes=remove, agrees=yes)
     with session(f"lab.up {name}") as context:
         outcome = up.up(
             context,
@@ -156,6 +167,7 @@ def up(
             all_as=all_as,
             with_stack=stack,
             is_cold=cold,
+            consent=agreed,
         )
     show(*labs.outcome_tables(outcome, context.progress.timings))
 

@@ -29,7 +29,6 @@ def entries(
     """Return all that the seed puts on a node, by path without the leading slash, parents first."""
     identity = {
         "etc/hostname": Entry(text=f"{node.name}\n"),
-        "etc/hosts": Entry(text=_render_hosts(lab, node)),
         "etc/resolv.conf": Entry(text=_render_resolver(lab, node)),
         "etc/ssh/ssh_host_ed25519_key": Entry(text=keys.hosts[node.name].private, mode=0o600),
         "etc/ssh/ssh_host_ed25519_key.pub": Entry(text=keys.hosts[node.name].public + "\n"),
@@ -37,11 +36,18 @@ def entries(
         f"{_HOME}/.ssh/authorized_keys": _private_entry(keys.lab.public + "\n"),
         f"{_HOME}/.ssh/id_ed25519": _private_entry(keys.lab.private),
         f"{_HOME}/.ssh/id_ed25519.pub": _private_entry(keys.lab.public + "\n"),
-        f"{_HOME}/.ssh/known_hosts": _private_entry(access.known_hosts(lab, keys)),
     }
     files = _render_network_files(lab, node, style)
     network = {path: Entry(text=text) for path, text in files.items()}
-    return identity | network | answer_entries(lab, answers)
+    return identity | name_entries(lab, node, keys) | network | answer_entries(lab, answers)
+
+
+def name_entries(lab: Lab, node: Node, keys: Keys) -> dict[str, Entry]:
+    """Return what changes on a node when others are added, removed or get other addresses."""
+    return {
+        "etc/hosts": Entry(text=hosts_file(lab, node)),
+        f"{_HOME}/.ssh/known_hosts": _private_entry(access.known_hosts(lab, keys)),
+    }
 
 
 def _private_entry(text: str) -> Entry:
@@ -68,7 +74,7 @@ def _is_below(path: PurePosixPath, roots: Iterable[str | PurePosixPath]) -> bool
     return any(path.is_relative_to(root) for root in roots)
 
 
-def _render_hosts(lab: Lab, node: Node) -> str:
+def hosts_file(lab: Lab, node: Node) -> str:
     """Render /etc/hosts: each node's name has one address, NODE-NETWORK each of its others."""
     lines = [
         f"# lab {lab.name}, node {node.name}",

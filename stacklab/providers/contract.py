@@ -113,9 +113,13 @@ class Provider(Protocol):
     ) -> None:
         """Give these nodes, which do not run, their disk and their identity.
 
-        An existing disk on the base image stays; the identity (keys, addresses, answers) is
-        written anew each time, as files.
+        An existing disk on the base image stays, and grows if the record has the node as
+        outdated; the identity (keys, addresses, answers) is written anew each time, as files.
         """
+        ...
+
+    def make_networks(self, lab: Lab, record: LabRecord) -> None:
+        """Make and start the networks on record; those that run learn the lab's nodes of today."""
         ...
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
@@ -134,6 +138,14 @@ class Provider(Protocol):
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """Remove one node, its disks included."""
+        ...
+
+    def undefine_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        """Forget how a node that is off was defined: `up` defines it anew, on its own disk."""
+        ...
+
+    def remove_network(self, record: LabRecord, network: str) -> None:
+        """Remove a network whose nodes are gone."""
         ...
 
     # --- look, and leave

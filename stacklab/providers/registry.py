@@ -70,6 +70,12 @@ def new_record(
     )
 
 
+def grown_record(lab: Lab, paths: LabPaths, lab_record: LabRecord) -> LabRecord:
+    """Return a lab's record with handles for the nodes and networks that it lacks."""
+    handles = kind(lab_record.provider).new_handles(lab, paths)
+    return record.grown(lab_record, lab, handles)
+
+
 def read(paths: LabPaths) -> LabRecord | None:
     """Return the lab's record; None where nothing exists.
 

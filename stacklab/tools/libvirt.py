@@ -18,7 +18,7 @@ import libvirt
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
-from stacklab.tools import libvirt_xml
+from stacklab.tools import libvirt_hosts, libvirt_xml
 from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {
@@ -204,7 +204,10 @@ class Libvirt(Connection):
 
     @within(WORK_S)
     def ensure_network(self, name: str, uuid: str, xml: str) -> None:
-        """Define (again) and start a network; raises NotOurs when the name is somebody else's."""
+        """Define and start a network; one that runs is given the XML's names and leases.
+
+        Raises NotOurs when the name is somebody else's.
+        """
         libvirt_network = self._find_network(name)
         if libvirt_network is not None and libvirt_network.UUIDString() != uuid:
             raise NotOurs(
@@ -212,10 +215,11 @@ class Libvirt(Connection):
                 hint=_look_at_network(name),
             )
         with libvirt_errors(f"making network {name}"):
-            if libvirt_network is None:
-                libvirt_network = self._connection.networkDefineXML(xml)
-            if not libvirt_network.isActive():
-                libvirt_network.create()
+            if libvirt_network is not None and libvirt_network.isActive():
+                libvirt_hosts.update(libvirt_network, xml)
+                return
+            # What is off takes the definition of today whole.
+            self._connection.networkDefineXML(xml).create()
 
     @within(WORK_S)
     def remove_network(self, name: str, uuid: str) -> None:

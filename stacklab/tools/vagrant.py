@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,11 @@ def dotfile(directory: Path) -> Path:
 def machine_id(directory: Path, node: str) -> Path:
     """Return the file by which Vagrant knows a node's domain: it holds its UUID."""
     return dotfile(directory) / "machines" / node / "libvirt" / "id"
+
+
+def forget_machine(directory: Path, node: str) -> None:
+    """Remove what Vagrant knows of one of a lab's machines."""
+    shutil.rmtree(dotfile(directory) / "machines" / node, ignore_errors=True)
 
 
 def lock(directory: Path) -> Path:

@@ -17,6 +17,7 @@ from stacklab.installers.rendering import Rendered
 from stacklab.model import certificate
 from stacklab.model.lab import Lab
 from stacklab.nodes import archive, protocol, seed, session
+from stacklab.nodes.archive import Entry
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
@@ -107,15 +108,21 @@ def place_answers(
     answer_files: Mapping[PurePosixPath, str],
 ) -> None:
     """Copy answer files to a running node, over those that are there."""
-    with context.progress.stage(node, "answers"):
-        packed = archive.tar(seed.answer_entries(lab, answer_files))
-        shell = protocol.fed("sudo -n tar -xpf - -C /", packed)
-        part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
+    place(context, paths, node, seed.answer_entries(lab, answer_files), what="answers")
+
+
+def place(
+    context: Context, paths: LabPaths, node: str, entries: Mapping[str, Entry], *, what: str
+) -> None:
+    """Copy files to a running node, over those that are there; raises CommandFailed."""
+    with context.progress.stage(node, what):
+        shell = protocol.fed("sudo -n tar -xpf - -C /", archive.tar(entries))
+        part = Part(tag=f"{what}.place", shell=shell, limit_s=_PLACE_LIMIT_S)
         reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
         placed = reply.answer.of(part.tag)
         if placed.code != 0:
             why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"
             raise CommandFailed(
-                f"placing the answers on {node} failed: {printable(why)}",
+                f"placing the {what} on {node} failed: {printable(why)}",
                 hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
             )

@@ -44,6 +44,7 @@ FILES = (
     "test_containers.py",
     "test_container_snapshots.py",
     "test_mini_2node.py",
+    "test_reconcile.py",
     "test_units.py",
     "test_stack.py",
     "test_stack_kits.py",

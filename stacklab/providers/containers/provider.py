@@ -91,6 +91,10 @@ class ContainersProvider:
             disks.write_seed(container.seed, identity(lab.node(container.name)))
             disks.empty_console(paths.console(container.name))
 
+    def make_networks(self, lab: Lab, record: LabRecord) -> None:
+        """See Provider.make_networks."""
+        self._vms.make_networks(lab, record)
+
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         """See Provider.up."""
         containers, vms = self._split(record, nodes)
@@ -102,7 +106,7 @@ class ContainersProvider:
             else:
                 starting.append(container)
         with self._site.progress.stage("host", "networks"):
-            self._vms.make_networks(lab, record)
+            self.make_networks(lab, record)
         if starting:
             with self._site.progress.stage("host", "containers"):
                 self._start(record, starting)
@@ -154,6 +158,16 @@ class ContainersProvider:
             return
         self._machines(record).remove(containers[0])
         paths.console(node).unlink(missing_ok=True)
+
+    def undefine_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        """See Provider.undefine_node; how a container starts is in a file, written by `files`."""
+        _, vms = self._split(record, [node])
+        if vms:
+            self._vms.undefine_node(paths, handles.only_vms(record), node)
+
+    def remove_network(self, record: LabRecord, network: str) -> None:
+        """See Provider.remove_network."""
+        self._vms.remove_network(record, network)
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
         """See Provider.destroy."""

@@ -34,6 +34,15 @@ def renew_overlay(runner: Runner, disks: LibvirtNode, below: Path) -> None:
     runner.run(qemu_img.overlay(disks.overlay, below))
 
 
+def grow(runner: Runner, disks: LibvirtNode, node: Node) -> None:
+    """Make the overlay of a node that is off as large as its spec says, if it is smaller."""
+    if not disks.overlay.exists():
+        return
+    info = qemu_img.parse_info(runner.run(qemu_img.info(disks.overlay)).stdout)
+    if info.virtual_bytes < node.disk.bytes:
+        runner.run(qemu_img.resize(disks.overlay, node.disk))
+
+
 def remove_disks(disks: LibvirtNode) -> None:
     """Remove a node's disks; absent is success."""
     disks.overlay.unlink(missing_ok=True)

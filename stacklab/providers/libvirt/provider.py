@@ -140,9 +140,12 @@ class LibvirtProvider:
         settings = machines.kernel_settings(self._site.accelerator())
         for name in nodes:
             node = lab.node(name)
+            recorded = self._recorded_node(record, name)
+            if record.is_outdated(name):
+                disks.grow(self._site.runner, recorded, node)
             disks.make_disks(
                 self._site.runner,
-                self._recorded_node(record, name),
+                recorded,
                 node,
                 base=base,
                 identity={**identity(node), **settings},
@@ -177,7 +180,7 @@ class LibvirtProvider:
         return others
 
     def make_networks(self, lab: Lab, record: LabRecord) -> None:
-        """Make and start the networks on record, and the pool of disks."""
+        """See Provider.make_networks; the pool of disks is made, too."""
         for recorded in record.networks:
             network = network_of(record.name, recorded)
             declared = lab.network(network.name)
@@ -245,8 +248,21 @@ class LibvirtProvider:
             recorded = self._recorded_node(record, node)
             self.libvirt.remove_domain(recorded.uuid, recorded.domain)
             disks.remove_disks(recorded)
-        shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
+        vagrant.forget_machine(paths.root, node)
         paths.console(node).unlink(missing_ok=True)
+
+    def undefine_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        """See Provider.undefine_node."""
+        recorded = self._recorded_node(record, node)
+        self.libvirt.remove_domain(recorded.uuid, recorded.domain)
+        vagrant.forget_machine(paths.root, node)
+
+    def remove_network(self, record: LabRecord, network: str) -> None:
+        """See Provider.remove_network."""
+        recorded = record.network(network)
+        if recorded is not None:
+            known = network_of(record.name, recorded)
+            self.libvirt.remove_network(known.libvirt_name, known.uuid)
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
         """See Provider.destroy."""
@@ -257,8 +273,7 @@ class LibvirtProvider:
         bounded.together(removals, name="destroy")
         # Networks last: libvirt would take away the bridge under a node that still runs.
         for recorded in record.networks:
-            network = network_of(record.name, recorded)
-            self.libvirt.remove_network(network.libvirt_name, network.uuid)
+            self.remove_network(record, recorded.name)
         vagrant.forget(paths.root)
         shutil.rmtree(vagrant.dotfile(paths.root), ignore_errors=True)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from stacklab import record
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
+from stacklab.record import LabRecord
 from stacklab.workflow import base_image
-from stacklab.workflow.context import Context, last_resolved
-from stacklab.workflow.lab import changes, kinds
+from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.lab import kinds
+from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
+from stacklab.workflow.lab.changes.compare import compare
 
 Row = tuple[str, str, str]
 
@@ -21,24 +23,35 @@ _ACTIONS = {
     NodeState.OFF: "start",
     NodeState.CRASHED: "start",
 }
+# What a changed spec has done to a node or a network, whatever it does now.
+_FOLLOWED = (Cost.REBOOT, Cost.REBUILD, Cost.REFUSED)
+
+
+def changes_of(context: Context, lab: Lab, *, all_as: NodeKind | None = None) -> Changes:
+    """Return what changed in the spec of a lab that exists; nothing for one that does not."""
+    paths = context.host.lab(lab.name)
+    lab_record = read_own(paths)
+    if lab_record is None:
+        return Changes()
+    lab = kinds.as_on_host(context, kinds.chosen(lab, lab_record, all_as))
+    return compare(last_resolved(paths), lab, lab_record)
 
 
 def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     """Return rows of (what, what happens to it, why), in the order of lab.up."""
     lab_record = registry.read(context.host.lab(lab.name))
+    changes = changes_of(context, lab)
     if lab_record is not None:
-        record.refuse_foreign(lab_record)
         lab = kinds.chosen(lab, lab_record, None)
-        changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
     return (
-        *_image_rows(context, lab, lab_record),
-        *_network_rows(lab, lab_record),
-        *_node_rows(context, lab, lab_record),
+        *_image_rows(context, lab, None if changes.needs_other_image else lab_record),
+        *_network_rows(lab, lab_record, changes),
+        *_node_rows(context, lab, lab_record, changes),
         *_answer_rows(lab),
     )
 
 
-def _image_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+def _image_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tuple[Row, ...]:
     if lab_record is not None:
         return (("image", "keep", lab_record.image),)
     images = catalogue.load()
@@ -58,27 +71,35 @@ def _image_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None)
     return tuple(rows)
 
 
-def _network_rows(lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+def _network_rows(lab: Lab, lab_record: LabRecord | None, changes: Changes) -> tuple[Row, ...]:
+    rebuilt = changes.names(Subject.NETWORK, *_FOLLOWED)
     existing = {network.name for network in lab_record.networks} if lab_record else set()
     rows: list[Row] = []
     for network in lab.networks:
         action = "make" if network.is_made_by_us else "join"
         if network.name in existing:
-            action = "keep"
+            action = "rebuild" if network.name in rebuilt else "keep"
         about = f"{network.cidr} {network.mode}, bridge {network.bridge}"
         rows.append((f"network {network.name}", action, about))
+    for name in changes.names(Subject.NETWORK, Cost.REMOVE):
+        rows.append((f"network {name}", "remove", "not in the spec"))
     return tuple(rows)
 
 
-def _node_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+def _node_rows(
+    context: Context, lab: Lab, lab_record: LabRecord | None, changes: Changes
+) -> tuple[Row, ...]:
+    followed = {name: str(cost) for cost in _FOLLOWED for name in changes.names(Subject.NODE, cost)}
     states = _states_of_made(context, lab_record) if lab_record else {}
     rows: list[Row] = []
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)
-        action = _ACTIONS.get(state, "make")
+        action = followed.get(node.name) or _ACTIONS.get(state, "make")
         kind = "container, " if node.kind is NodeKind.CONTAINER else ""
         about = f"{kind}{node.cpus} cpu, {node.memory}, {_addresses(node)}"
         rows.append((f"node {node.name}", action, about))
+    for name in changes.names(Subject.NODE, Cost.REMOVE):
+        rows.append((f"node {name}", "remove", "not in the spec; lab.up needs --remove for it"))
     return tuple(rows)
 
 
@@ -86,7 +107,7 @@ def _addresses(node: Node) -> str:
     return ", ".join(str(nic.address.ip) for nic in node.nics)
 
 
-def _states_of_made(context: Context, lab_record: record.LabRecord) -> dict[str, NodeState]:
+def _states_of_made(context: Context, lab_record: LabRecord) -> dict[str, NodeState]:
     """Return what nodes do, but for those half made: they are made again, whatever they do."""
     all_states = context.states(lab_record)
     states: dict[str, NodeState] = {}

@@ -28,7 +28,11 @@ from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import boot_times, changes, kinds, node_hosting, preparing
+from stacklab.workflow.lab import boot_times, kinds, node_hosting, preparing
+from stacklab.workflow.lab.changes import names
+from stacklab.workflow.lab.changes.following import Following
+from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
+from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
@@ -54,8 +58,11 @@ def up(
     ttl_s: float | None = None,
     all_as: NodeKind | None = None,
     is_cold: bool = False,
+    consent: Consent = NO_CONSENT,
 ) -> LabUp:
     """Bring the lab up, or what is missing of it, and check it; `ttl_s` counts from now.
+
+    A lab that exists follows its spec, as far as `consent` goes: see workflow.lab.changes.
 
     `all_as` makes all nodes of one kind; None leaves them as they are, or as the spec has them.
     Without `with_stack` no stage of an installer runs, however quick it is. A lab of which
@@ -68,16 +75,16 @@ def up(
         before = read_own(paths)
         lab = kinds.as_on_host(context, kinds.chosen(lab, before, all_as))
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as, with_stack=with_stack)
-        if before is not None:
-            made = last_resolved(paths)
-            kinds.refuse_other(lab, before, made, all_as)
-            changes.refuse(lab, made)
-        choice = bringing.prepare(before)
-        if before is None and not is_cold:
-            came_back = bringing.come_back(None, choice)
-            if came_back is not None:
-                return came_back
-        return bringing.bring(before, choice, checks=checks)
+        if before is None:
+            choice = bringing.prepare(None)
+            came_back = None if is_cold else bringing.come_back(None, choice)
+            return came_back or bringing.bring(None, choice, checks=checks)
+        made = last_resolved(paths)
+        kinds.refuse_other(lab, before, made, all_as)
+        following = Following(context, lab, paths, made=made, before=before)
+        following.refuse_unless(consent)
+        choice = bringing.prepare(before, anew=following.changes.needs_other_image)
+        return bringing.bring(following.clear_away(), choice, checks=checks)
 
 
 def rebuild(
@@ -120,7 +127,7 @@ def rebuild_node(
         if before is None:
             raise not_up(context, lab.name)
         lab = kinds.as_on_host(context, kinds.chosen(lab, before, None))
-        changes.refuse(lab, last_resolved(paths))
+        refuse_changed(lab, last_resolved(paths), before)
         bringing = Bringing(context, lab, paths, with_stack=with_stack)
         # Before the old node goes: what can't come back had better stay.
         choice = bringing.prepare(before)
@@ -248,6 +255,7 @@ class Bringing:
         self._write_record(
             place_changed(self._context, lab, paths, self._record, rendered, fresh=fresh)
         )
+        self._record = names.place(self._context, lab, paths, self._record, keys)
         impair(self._context, lab, paths)
         results = self._check_and_stack(booting, checks=checks)
         # Else somebody may have worked on it, or nobody knows whether it is whole.
@@ -362,7 +370,7 @@ class Bringing:
         if names:
             provider.up(self._lab, self._paths, self._record, names)
             for node in booting:
-                self._write_node(dataclasses.replace(self._record_of(node), is_created=True))
+                self._write_node(self._record_of(node).as_booted())
         waiter.start(self._lab.nodes)
         waiter.finish()
         if len(booting) == len(self._lab.nodes):

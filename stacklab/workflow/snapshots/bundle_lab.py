@@ -13,15 +13,15 @@ import json
 import re
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from stacklab import files
 from stacklab import record as records
 from stacklab.codec import JSON
-from stacklab.errors import LabError, SpecError
+from stacklab.errors import LabError
 from stacklab.model import lab_json
-from stacklab.model.lab import Lab
+from stacklab.model.lab import NO_IMPAIRMENT, Lab, Network, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import KeyPair, Keys
 from stacklab.paths import HostPaths, LabPaths
@@ -29,7 +29,6 @@ from stacklab.providers import registry
 from stacklab.providers.bundling import BundleMaker
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
-from stacklab.workflow.lab import changes
 
 _MOST_BYTES = 256 << 20  # of all files together: they are read into memory
 _ANSWERS_DIGEST = re.compile(r"[0-9a-f]{0,128}")
@@ -106,17 +105,34 @@ def _refuse_odd_member(member: tarfile.TarInfo, known: Mapping[str, bytes]) -> N
         raise ForeignFiles(f"the lab's files have a member {member.name!a}")
 
 
+def _names_that_differ(known: Lab, made: Lab) -> str:
+    """Return the networks and nodes that one of them lacks, or has otherwise; "" for none."""
+    networks = _differing(known.networks, made.networks)
+    nodes = _differing(map(_as_made, known.nodes), map(_as_made, made.nodes))
+    words = [f"network {name}" for name in networks] + [f"node {name}" for name in nodes]
+    return ", ".join(words)
+
+
+def _differing(ours: Iterable[Network | Node], theirs: Iterable[Network | Node]) -> list[str]:
+    # By name: what was changed is in both, as it is in each.
+    return sorted({item.name for item in set(ours) ^ set(theirs)})
+
+
+def _as_made(node: Node) -> Node:
+    """Return the node without what `lab.up` sets each time."""
+    nics = [dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics]
+    return dataclasses.replace(node, nics=tuple(nics))
+
+
 def refuse_other_spec(known: Lab, made: Lab) -> None:
     """Raise LabError unless the lab's spec in this checkout is that of the bundle.
 
     Networks, bridges, files that a spec names, checks: all of it acts on this host. So a
     lab is run by its own spec here, never by what a bundle says.
     """
-    try:
-        changes.refuse(known, made)
-        what = "its stack" if _stack_words(known) != _stack_words(made) else ""
-    except SpecError as error:
-        what = error.message.rpartition(": ")[2]
+    what = _names_that_differ(known, made)
+    if not what and _stack_words(known) != _stack_words(made):
+        what = "its stack"
     if what:
         raise LabError(
             f"lab {made.name} of the bundle is not the one of {known.source}: {what} differs",

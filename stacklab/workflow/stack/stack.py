@@ -35,7 +35,7 @@ from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
-from stacklab.workflow.lab import changes
+from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
@@ -238,7 +238,7 @@ def _check_up(context: Context, lab: Lab, paths: LabPaths) -> LabRecord:
     made = last_resolved(paths)
     if lab_record is None or made is None:
         raise not_up(context, lab.name)
-    changes.refuse(lab, made)
+    refuse_changed(lab, made, lab_record)
     _refuse_other_systems(lab, lab_record)
     states = context.states(lab_record)
     away = [f"{node} is {state}" for node, state in states.items() if state != NodeState.RUNNING]

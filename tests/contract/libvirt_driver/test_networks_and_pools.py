@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,38 @@ def test_a_network_is_made_once_and_started_again(raw: virConnect, ours: TestDri
     found.destroy()
     ours.ensure_network(*network_xml(made))
     assert raw.networkLookupByName("trio_net0").isActive()
+
+
+def with_nodes(made: str, *nodes: str) -> tuple[str, str, str]:
+    lab = make_lab(nodes=nodes)
+    return "trio_net0", made, libvirt_xml.network(lab, lab.networks[0], made, name="trio_net0")
+
+
+@pytest.mark.parametrize("nodes", [("a", "b", "c", "d"), ("a", "b"), ("b", "a", "x")])
+def test_a_network_that_runs_learns_of_nodes_that_came_and_went(
+    raw: virConnect, ours: TestDriver, nodes: tuple[str, ...]
+) -> None:
+    """As libvirt defines it from nothing; defined again, it would learn nothing while it runs."""
+    made = str(uuid.uuid4())
+    ours.ensure_network(*with_nodes(made, "a", "b", "c"))
+    ours.ensure_network(*with_nodes(made, *nodes))
+    learnt = entries(raw.networkLookupByName("trio_net0").XMLDesc())
+    assert learnt == entries(with_nodes(made, *nodes)[2])
+    assert len(learnt) == 2 * len(nodes)
+    kept = raw.networkLookupByName("trio_net0")
+    kept.destroy()
+    ours.ensure_network(*with_nodes(made, "a"))
+    assert entries(kept.XMLDesc()) == entries(with_nodes(made, "a")[2])
+
+
+def entries(xml: str) -> set[tuple[str | None, ...]]:
+    """A network's names and leases."""
+    top = ET.fromstring(xml)
+    names = {(host.get("ip"), host.findtext("hostname")) for host in top.iterfind("dns/host")}
+    leases = {
+        (host.get("ip"), host.get("mac"), host.get("name")) for host in top.iterfind("ip/dhcp/host")
+    }
+    return {*names, *leases}
 
 
 def test_a_foreign_network_of_our_name_is_refused_and_left_alone(

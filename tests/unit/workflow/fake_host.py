@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from stacklab.workflow import placing
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
+from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import wait
 from stacklab.workflow.snapshots import recovery
@@ -87,6 +89,8 @@ class FakeHost:
     listener: FakeListener = field(default_factory=FakeListener)
     ups: list[tuple[str, ...]] = field(default_factory=list)
     fails_at: str | None = None
+    # The nodes' domains as they were defined, as in lab.json; one that exists stays as it is.
+    defined: dict[str, dict[str, Any]] = field(default_factory=dict)
     clocks_set: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -126,14 +130,20 @@ class FakeHost:
             self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1
         )
 
-    def up(self, lab: Lab | None = None, *, with_stack: bool = True) -> LabUp:
-        return bringing.up(self.context, lab or make_lab(), checks=False, with_stack=with_stack)
+    def up(
+        self, lab: Lab | None = None, *, with_stack: bool = True, consent: Consent = NO_CONSENT
+    ) -> LabUp:
+        return bringing.up(
+            self.context, lab or make_lab(), checks=False, with_stack=with_stack, consent=consent
+        )
 
     def vagrant_up(self, directory: Path, nodes: Sequence[str], *, log: Path) -> None:
         """Make the domains that lab.json asks for; leaves those made so far when it fails."""
         self.ups.append(tuple(nodes))
         for node in json.loads((directory / "lab.json").read_text())["nodes"]:
             if node["name"] in nodes:
+                if node["uuid"] not in self.libvirt.states:
+                    self.defined[node["name"]] = node
                 self.libvirt.add(
                     node["uuid"], f"{directory.name}_{node['name']}", NodeState.RUNNING
                 )

@@ -65,6 +65,9 @@ class Tin:
             assert base.exists()
             assert identity(lab.node(name))
 
+    def make_networks(self, lab: Lab, record: LabRecord) -> None:
+        pass
+
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         for name in nodes:
             self._tin(record, name).write_text(NodeState.RUNNING)
@@ -79,6 +82,12 @@ class Tin:
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         self._tin(record, node).unlink(missing_ok=True)
+
+    def undefine_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        pass
+
+    def remove_network(self, record: LabRecord, network: str) -> None:
+        pass
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         states = {}

@@ -5,6 +5,7 @@ What stacklab.tools.libvirt.Libvirt does, as far as the provider asks.
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class FakeLibvirt:
     states: dict[str, NodeState] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, dict[str, str]] = field(default_factory=dict)  # of each network: its leases
     pools: dict[str, Path] = field(default_factory=dict)
     nics: dict[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     given: dict[str, tuple[Lease, ...]] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class FakeLibvirt:
 
     def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name
+        self._looks.pop(uuid, None)  # of a domain of the same UUID that was shut down before
 
     def state(self, uuid: str) -> NodeState:
         if uuid in self._looks:
@@ -97,12 +100,17 @@ class FakeLibvirt:
     def ensure_network(self, name: str, uuid: str, xml: str) -> None:
         assert name in xml
         self.calls.append(("ensure_network", name))
+        # What is there with another UUID is somebody else's.
+        assert self.networks.get(name, uuid) == uuid
         self.networks[name] = uuid
+        hosts = ET.fromstring(xml).iterfind("ip/dhcp/host")
+        self.hosts[name] = {host.get("name", ""): host.get("ip", "") for host in hosts}
 
     def remove_network(self, name: str, uuid: str) -> None:
         self.calls.append(("remove_network", name, uuid))
         if self.networks.get(name) == uuid:
             del self.networks[name]
+            del self.hosts[name]
 
     def leases(self, network: str) -> tuple[Lease, ...]:
         return self.given.get(network, ())

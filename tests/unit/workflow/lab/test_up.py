@@ -276,20 +276,18 @@ def changed_network(lab: Lab) -> Lab:
     ("change", "named"),
     [
         (changed_nic, "node compute1"),
-        (lambda lab: dataclasses.replace(lab, nodes=lab.nodes[:2]), "node compute2"),
+        (lambda lab: dataclasses.replace(lab, nodes=lab.nodes[:2]), "compute2"),
         (changed_network, "network net1"),
     ],
 )
-def test_a_changed_spec_is_refused_by_name(
+def test_a_changed_spec_that_interrupts_nodes_is_refused_by_name(
     host: FakeHost, change: Callable[[Lab], Lab], named: str
 ) -> None:
     host.up()
     before = host.lab().resolved.read_text()
-    with pytest.raises(
-        SpecError, match=f"lab trio exists, and its spec has changed since: {named}(\n|$)"
-    ) as caught:
+    with pytest.raises(SpecError, match=f"lab trio.* {named}") as caught:
         host.up(change(make_lab()))
-    assert caught.value.hint == "./invoke lab.rebuild trio (or undo the change)"
+    assert "./invoke lab.up trio --" in str(caught.value.hint)
     assert host.lab().resolved.read_text() == before
     assert host.ups == [ALL]
 

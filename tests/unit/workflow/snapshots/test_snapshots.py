@@ -14,16 +14,28 @@ from rich.table import Table
 
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError
+from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
+from stacklab.process.command import Command, Result
 from stacklab.providers.contract import Unreachable
 from stacklab.views import snapshots as views
 from stacklab.workflow import images
 from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
+from stacklab.workflow.lab.changes.refusing import Consent
+from stacklab.workflow.lab.plan import changes_of
 from stacklab.workflow.snapshots import listing, restoring, saving, store
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
-from tests.unit.workflow.snapshots.fake_guests import Guests, Killed, install
+from tests.unit.workflow.lab.changing import (
+    GROWN,
+    MIXED,
+    MORE_MEMORY,
+    OTHER_MAC,
+    OTHER_RANGE,
+    SHRUNK,
+)
+from tests.unit.workflow.snapshots.fake_guests import Guests, Killed, info, install
 
 
 @pytest.fixture
@@ -404,3 +416,48 @@ def test_a_failure_in_the_middle_lets_the_nodes_go_on(
     guests.assert_whole()
     assert guests.numbers() == {"1"}
     assert listing.listed(host.context, "trio") == ()
+
+
+# --- a spec that changed between
+
+
+YES = Consent(removes=True, to_all=True)
+
+
+@pytest.mark.parametrize("lab", [GROWN, MIXED, MORE_MEMORY, OTHER_MAC, OTHER_RANGE, SHRUNK])
+def test_a_snapshot_of_before_a_change_brings_back_the_lab_of_then(
+    host: FakeHost, guests: Guests, lab: Lab
+) -> None:
+    host.runner.on("qemu-img", "info", answer=info_of_20_gib)
+    then = record.read(host.lab())
+    resolved, leases = host.lab().resolved.read_text(), dict(guests.hosts)
+    save(host)
+    host.up(lab, consent=YES)
+    changed = record.read(host.lab())
+    # By that, restoring removes what is defined otherwise today.
+    assert then is not None
+    assert changed is not None
+    assert changed.handles != then.handles
+    guests.work(2)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+    now = record.read(host.lab())
+    assert now is not None
+    assert now.handles == then.handles
+    assert set(guests.states) == {node.handle["uuid"] for node in then.nodes}
+    assert host.lab().resolved.read_text() == resolved
+    assert guests.hosts == leases
+    assert {path.name for path in host.paths.volumes.glob("*.qcow2")} == {
+        f"trio_{node.name}.qcow2" for node in then.nodes
+    }
+    # And its nodes are those of the spec of then, should they ever be started again.
+    assert changes_of(host.context, make_lab()).lines == ()
+    host.up()
+    guests.assert_whole()
+
+
+def info_of_20_gib(command: Command) -> Result:
+    """qemu-img info, with the size of the nodes' disks."""
+    data = {**json.loads(info(command).stdout), "virtual-size": 20 << 30}
+    return Result(exit_code=0, stdout=json.dumps(data))

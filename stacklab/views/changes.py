@@ -1,0 +1,74 @@
+"""What a changed spec costs the lab that exists: a line per change, for people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from stacklab.views.tables import table
+
+if TYPE_CHECKING:  # types alone
+    from stacklab.workflow.lab.changes.change import Change, Changes
+    from stacklab.workflow.lab.plan import Row
+
+_STYLE = {"reboot": "yellow", "rebuild": "red", "remove": "red", "refused": "red"}
+
+
+def changes_tables(changes: Changes) -> list[Table | str]:
+    """Return a table with a line per change, and what is left to people; nothing for nothing."""
+    if not changes.lines:
+        return []
+    rows = [_row(change) for change in changes]
+    return [table(("changed", "how", "cost", "why"), rows), *_note_lines(changes), ""]
+
+
+def plan_tables(changes: Changes, steps: Sequence[Row]) -> list[Table | str]:
+    """Return what `lab.plan` shows: what changed, and what `lab.up` does."""
+    return [*changes_tables(changes), table(("what", "", "why"), steps)]
+
+
+def plan_as_dict(changes: Changes, steps: Sequence[Row]) -> dict[str, object]:
+    """Return the same for machines."""
+    lines = []
+    for change in changes:
+        lines.append(
+            {
+                "subject": str(change.subject),
+                "name": change.name,
+                "what": change.what,
+                "before": change.before,
+                "after": change.after,
+                "cost": str(change.cost),
+                "why": change.why,
+            }
+        )
+    return {
+        "changes": lines,
+        "notes": list(changes.notes),
+        "steps": [{"what": what, "action": action, "why": why} for what, action, why in steps],
+    }
+
+
+def question(changes: Changes) -> str:
+    """Return what a person is asked: `Reboot compute1, remove compute2?`."""
+    from stacklab.workflow.lab.changes.change import Cost, Subject
+
+    parts: list[str] = []
+    for cost in (Cost.REBOOT, Cost.REBUILD, Cost.REMOVE):
+        names = (*changes.names(Subject.NETWORK, cost), *changes.names(Subject.NODE, cost))
+        if names:
+            parts.append(f"{cost} {', '.join(names)}")
+    words = ", ".join(parts)
+    return f"{words[:1].upper()}{words[1:]}?"
+
+
+def _row(change: Change) -> tuple[str | Text, ...]:
+    cost = str(change.cost)
+    return (change.about, change.text or "-", Text(cost, _STYLE.get(cost, "green")), change.why)
+
+
+def _note_lines(changes: Changes) -> list[str]:
+    return [f"note: {note}" for note in changes.notes]
