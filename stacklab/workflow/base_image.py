@@ -52,13 +52,18 @@ def recorded(context: Context, record: LabRecord) -> Choice:
 
 def is_built(context: Context, lab: Lab) -> bool:
     """Return True if the store holds one of the lab's images, so that nothing has to be built."""
+    return built_key(context, lab) is not None
+
+
+def built_key(context: Context, lab: Lab) -> str | None:
+    """Return the key of the first of the lab's images that the store holds; None for none."""
     images = catalogue.load()
-    wanted = [catalogue.get(images, name) for name in lab.images]
-    return any(
-        store.find(context.host, image) is not None
-        for image in wanted
-        if not why_no_node(lab, image)
-    )
+    for name in lab.images:
+        image = catalogue.get(images, name)
+        stored = None if why_no_node(lab, image) else store.find(context.host, image)
+        if stored is not None:
+            return stored.key
+    return None
 
 
 def why_no_node(lab: Lab, image: Image) -> str:

@@ -13,6 +13,7 @@ from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
 from stacklab.workflow.lab.changes.compare import compare
+from stacklab.workflow.snapshots import pristine
 
 Row = tuple[str, str, str]
 
@@ -44,11 +45,26 @@ def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     if lab_record is not None:
         lab = kinds.chosen(lab, lab_record, None)
     return (
+        *_origin_rows(context, lab, lab_record),
         *_image_rows(context, lab, None if changes.needs_other_image else lab_record),
         *_network_rows(lab, lab_record, changes),
         *_node_rows(context, lab, lab_record, changes),
         *_answer_rows(lab),
     )
+
+
+def _origin_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tuple[Row, ...]:
+    """Return whether the lab would come from its pristine snapshot, if it has one."""
+    paths = context.host.lab(lab.name)
+    image = base_image.built_key(context, lab)
+    if lab_record is not None or image is None or not paths.pristine.manifest.exists():
+        return ()
+    if context.provider(of_new=lab).why_unreachable() is not None:
+        return ()
+    why_cold = pristine.why_cold_start(context, kinds.as_on_host(context, lab), paths, image=image)
+    if why_cold:
+        return (("lab", "boot anew", why_cold),)
+    return (("lab", "restore", "from its pristine snapshot; what follows is for lab.up --cold"),)
 
 
 def _image_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tuple[Row, ...]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.errors import HostError, ImageError, LabError
-from stacklab.images import catalogue
 from stacklab.images import store as images
 from stacklab.images.store import StoredImage
 from stacklab.model import bundle
@@ -20,6 +19,7 @@ from stacklab.providers import registry
 from stacklab.providers.bundling import BundleMaker, Bundles, ForeignNode
 from stacklab.providers.contract import lacking
 from stacklab.tools import qemu_img
+from stacklab.workflow import base_image
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.snapshots import bundle_files, bundle_lab, saving, store
@@ -104,11 +104,9 @@ def key(context: Context, name: str, snapshot: str, load: Callable[[str], Lab]) 
 
 def _image_of_today(context: Context, lab: Lab) -> str:
     """Return the key of the first of a lab's images that is built."""
-    known = catalogue.load()
-    for name in lab.images:
-        stored = images.find(context.host, catalogue.get(known, name))
-        if stored is not None:
-            return stored.key
+    key = base_image.built_key(context, lab)
+    if key is not None:
+        return key
     raise ImageError(
         f"no image of lab {lab.name} is built: its key depends on that",
         hint=f"./invoke image.build {lab.images[0]}",

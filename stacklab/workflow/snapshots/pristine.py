@@ -81,22 +81,18 @@ def bring_back(
     image: str,
     expires_at: float | None,
 ) -> SnapshotManifest | None:
-    """Restore the pristine snapshot; None, and nothing is left of the lab, where that can't be.
+    """Restore the pristine snapshot; None where there is none, or where that can't be done.
 
-    The caller holds the lab's lock. Why there has to be a cold start is said in a line.
+    The caller holds the lab's lock. Why there has to be a cold start is said in a line. When a
+    restore has failed, nothing is left of the lab.
     """
-    if not paths.pristine.manifest.exists():
+    why_cold = why_cold_start(context, lab, paths, image=image)
+    if why_cold is None:
         return None
-    try:
-        manifest = store.read(paths, PRISTINE)
-        why_cold = _why_cold(context, lab, paths, manifest, image=image)
-        if not why_cold:
-            restoring.refuse_incomplete(context, paths.pristine, manifest)
-    except LabError as error:
-        why_cold = error.message
     if why_cold:
         context.progress.note("host", f"a cold start: {why_cold}")
         return None
+    manifest = store.read(paths, PRISTINE)
     wanted = restoring.intent_of(manifest)
     intent.write(paths, wanted)
     try:
@@ -110,6 +106,25 @@ def bring_back(
     _note_expiry(paths, expires_at)
     cache.note_use(paths)
     return manifest
+
+
+def why_cold_start(context: Context, lab: Lab, paths: LabPaths, *, image: str) -> str | None:
+    """Return why the lab can't come from its pristine snapshot; "" if it can, None without one.
+
+    Its provider has to be reachable.
+    """
+    if not paths.pristine.manifest.exists():
+        return None
+    try:
+        manifest = store.read(paths, PRISTINE)
+        changed = _changed_inputs(context, lab, paths, manifest, image=image)
+        if not changed:
+            restoring.refuse_incomplete(context, paths.pristine, manifest)
+            return ""
+    except LabError as error:
+        return error.message
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.made_at))
+    return f"{' and '.join(changed)} changed since the pristine snapshot of {made}"
 
 
 def _forget_lab(context: Context, paths: LabPaths) -> None:
@@ -128,19 +143,16 @@ def _note_expiry(paths: LabPaths, expires_at: float | None) -> None:
         record.write(paths, dataclasses.replace(restored, expires_at=expires_at))
 
 
-def _why_cold(
+def _changed_inputs(
     context: Context, lab: Lab, paths: LabPaths, manifest: SnapshotManifest, *, image: str
-) -> str:
-    """Return what has changed since the pristine snapshot was made; "" if nothing has."""
+) -> list[str]:
+    """Return what is not as it was when the pristine snapshot was made."""
     then = lab_files.read_record(paths.pristine)
     machine = saving.maker_of(context, lab, then).machine()
     today = inputs_of(context, lab, image=image, machine=machine)
     changed = [name for name in today if today[name] != manifest.inputs.get(name)]
     changed += secrets.changed(lab.stack.secrets, lab_files.read_secrets(paths.pristine))
-    if not changed:
-        return ""
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(manifest.made_at))
-    return f"{' and '.join(changed)} changed since the pristine snapshot of {made}"
+    return changed
 
 
 def inputs_of(

@@ -20,7 +20,7 @@ from stacklab.paths import PROJECT
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.journal import How
 from stacklab.stages.stage import Stage, Step
-from stacklab.workflow.lab import ending
+from stacklab.workflow.lab import ending, plan
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.snapshots import (
@@ -493,3 +493,19 @@ class TestCheckpoints:
         up(host, self._wanting(Checkpoint.NODES, Checkpoint.PRISTINE))
         destroy(host)
         assert host.lab().snapshot_names() == ("pristine",)
+
+
+class TestPlan:
+    def test_says_that_the_lab_would_be_restored(self, host: FakeHost, guests: Guests) -> None:
+        up(host)
+        assert plan.plan(host.context, make_lab())[0][0] == "image"  # it is up
+        destroy(host)
+        assert plan.plan(host.context, make_lab())[0][:2] == ("lab", "restore")
+        assert not host.lab().root.exists()
+
+    def test_says_why_it_would_not(self, host: FakeHost, guests: Guests) -> None:
+        up(host)
+        destroy(host)
+        row = plan.plan(host.context, _with_more_memory(make_lab()))[0]
+        assert row[:2] == ("lab", "boot anew")
+        assert row[2].startswith("the spec changed since")
