@@ -34,7 +34,7 @@ from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.lab_up import LabUp
-from stacklab.workflow.nodes import wait
+from stacklab.workflow.nodes import clocks, wait
 from stacklab.workflow.snapshots import recovery
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -170,7 +170,7 @@ def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(libvirt_provider, "_POLL_S", 0.001)
     monkeypatch.setattr(placing, "host_mirrors", lambda _runner: NO_MIRRORS)
     monkeypatch.setattr(
-        bringing.clocks,
+        clocks,
         "set_clocks",
         lambda _r, _p, nodes: made.clocks_set.append(tuple(n.name for n in nodes)),
     )

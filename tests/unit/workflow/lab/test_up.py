@@ -24,6 +24,7 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process import Result
 from stacklab.record import LabRecord
+from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.nodes import wait
 from tests.unit.checks.fake_lab import make_lab
@@ -368,10 +369,10 @@ def test_faults_are_undone_before_nodes_start_and_settled_when_they_answer(
     order: list[str] = []
     fault = Fault(kind=FaultKind.PAUSE, node="compute1")
     monkeypatch.setattr(
-        bringing.faults, "clear", lambda *_args: order.append(f"clear {len(host.ups)}") or (fault,)
+        faults, "clear", lambda *_args: order.append(f"clear {len(host.ups)}") or (fault,)
     )
     monkeypatch.setattr(
-        bringing.faults,
+        faults,
         "settle",
         lambda *args: order.append(f"settle {len(host.ups)} {args[-1][0]}"),
     )

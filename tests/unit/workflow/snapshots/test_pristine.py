@@ -20,6 +20,7 @@ from stacklab.paths import PROJECT
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.journal import How
 from stacklab.stages.stage import Stage, Step
+from stacklab.workflow.check import checking
 from stacklab.workflow.lab import ending, plan
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.lab_up import LabUp
@@ -51,7 +52,7 @@ def assert_none_is_kept(host: FakeHost) -> None:
 @pytest.fixture
 def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
     """Guests whose checks pass."""
-    monkeypatch.setattr(bringing.checking, "check", lambda *_args, **_more: (PASSED, PASSED))
+    monkeypatch.setattr(checking, "check", lambda *_args, **_more: (PASSED, PASSED))
     return install(host, monkeypatch)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks, record
+from stacklab.checks import plan
 from stacklab.checks.result import CheckResult, Layer, Selection
 from stacklab.errors import AlreadyRunning, LabError, StageFailed
 from stacklab.installers import rendering
@@ -20,6 +21,7 @@ from stacklab.paths import LabPaths
 from stacklab.stages.journal import Journal
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow import context as contexts
+from stacklab.workflow.check import checking
 from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.stack import following, node_worker, stack
@@ -355,8 +357,8 @@ def test_a_cloud_is_checked_once_it_is_there_and_not_where_it_was_left_out(
         asked.append(selection)
         return ()
 
-    monkeypatch.setattr(bringing.checking, "check", check)
-    monkeypatch.setattr(bringing.plan, "expected", lambda *_arguments: ("one",))
+    monkeypatch.setattr(checking, "check", check)
+    monkeypatch.setattr(plan, "expected", lambda *_arguments: ("one",))
     bringing.up(host.context, lab, with_stack=with_stack)
     for layer in (Layer.SERVICES, Layer.CUSTOM):
         assert [layer in selection.layers for selection in asked] == about_the_cloud
