@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from stacklab.cli import (
     answers,
-    bundle,
-    cache,
     check,
     cloud,
     completion,
@@ -20,6 +18,4 @@ from stacklab.cli import (
 )
 
 usage.give_next_steps()
-ns = glue.collection(
-    lab, snapshot, bundle, cache, stack, check, cloud, image, mirror, answers, dev, completion
-)
+ns = glue.collection(lab, snapshot, stack, check, cloud, image, mirror, answers, dev, completion)

@@ -1,13 +1,17 @@
-"""`lab.snapshot` and its companions: keep a lab as it is, and have it back in seconds."""
+"""Snapshots, bundles and the cache: keep a lab as it is, and have it back in seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import session, show, show_json
+from stacklab.cli.session import load, print_lines, session, show, show_json
 from stacklab.errors import LabError
+
+if TYPE_CHECKING:
+    from stacklab.model.lab import Lab
 
 SnapshotName = Annotated[str, "the snapshot's name", Completes.SNAPSHOT]
 
@@ -78,3 +82,72 @@ def delete(_c: Any, lab: LabName, snapshot: SnapshotName) -> None:
     with session() as context:
         listing.delete(context, lab, snapshot)
     print(f"snapshot {snapshot} of lab {lab} is gone")
+
+
+@task("lab.export")
+def export(
+    _c: Any,
+    lab: LabName,
+    snapshot: SnapshotName,
+    out: Annotated[str, "the file to write; if left out: LAB-SNAPSHOT.tar.zst here"] = "",
+    with_image: Annotated[bool, "put the base image in, for a host that does not have it"] = False,
+    key: Annotated[bool, "print the key for a CI system's cache, and write nothing"] = False,
+) -> None:
+    """Put a snapshot into one file, which holds the lab's keys and passwords."""
+    from stacklab.views import bundles as views
+    from stacklab.workflow.bundles import exporting
+
+    if key:
+        with session() as context:
+            print(exporting.key(context, lab, snapshot, load_named))
+        return
+    target = Path(out or f"{lab}-{snapshot}.tar.zst").absolute()
+    with session(f"lab.export {lab}") as context:
+        exported = exporting.export(context, lab, snapshot, target, with_image=with_image)
+    print(views.exported(exported))
+
+
+@task("lab.import")
+def import_(
+    _c: Any, file: Annotated[str, "a file that lab.export has written, here or elsewhere"]
+) -> None:
+    """Take a snapshot from a file that `lab.export` has written on a host like this one."""
+    from stacklab.views import bundles as views
+    from stacklab.workflow.bundles import importing
+
+    with session(f"lab.import {file}") as context:
+        imported = importing.import_(context, Path(file).absolute(), load_named)
+    print(views.imported(imported))
+
+
+def load_named(name: str) -> Lab:
+    """Return the lab of that name in labs/."""
+    from stacklab import spec
+    from stacklab.paths import LABS
+
+    return load(spec.find(name, LABS))
+
+
+@task("cache.list")
+def list_kept(_c: Any) -> None:
+    """Show the pristine snapshots of all labs, and how much disk they may take."""
+    from stacklab.views import snapshots as views
+    from stacklab.workflow.snapshots import cache
+
+    with session() as context:
+        context.prepare_root()
+        show(views.kept_table(cache.listed(context.host), cache.limit_bytes(context.host)))
+
+
+@task("cache.prune")
+def prune(
+    _c: Any,
+    everything: Annotated[bool, "all of these, not only those beyond the limit"] = False,
+) -> None:
+    """Delete pristine snapshots of labs that are not up, until the rest is within the limit."""
+    from stacklab.workflow.snapshots import cache
+
+    with session("cache.prune") as context:
+        deleted = cache.prune(context, everything=everything)
+    lines = [f"deleted the pristine snapshot of {kept.lab}" for kept in deleted]
+    print_lines(lines, "nothing to delete")

@@ -25,6 +25,7 @@ def stack(
 ) -> None:
     """Install the lab's cloud: run the stages that are not done, or attach to what runs."""
     from stacklab.views import stack as views
+    from stacklab.workflow.snapshots import checkpoints
     from stacklab.workflow.stack import following, sources, spec_of_today
     from stacklab.workflow.stack import stack as workflow
 
@@ -50,5 +51,12 @@ def stack(
         return
     with session(f"lab.stack {name}") as context:
         lab = spec_of_today.find(context, name)
-        results = workflow.run(context, lab, first=from_, last=to, tries_sources=not no_sources)
+        results = workflow.run(
+            context,
+            lab,
+            first=from_,
+            last=to,
+            tries_sources=not no_sources,
+            hook=checkpoints.after_stage,
+        )
     show(*views.outcome(name, results))

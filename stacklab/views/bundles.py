@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stacklab.views import tables
-from stacklab.workflow.snapshots.exporting import Exported
-from stacklab.workflow.snapshots.importing import Imported
+from stacklab.workflow.bundles.exporting import Exported
+from stacklab.workflow.bundles.importing import Imported
 
 
 def exported(bundle: Exported) -> str:

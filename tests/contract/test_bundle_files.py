@@ -16,8 +16,8 @@ from stacklab.model.lab import Size
 from stacklab.model.snapshot import Hardware, NodePart, SnapshotManifest
 from stacklab.process import Command, SubprocessRunner
 from stacklab.tools import qcow2, qemu_img
-from stacklab.workflow.snapshots import bundle_files
-from stacklab.workflow.snapshots.bundle_stream import Sink
+from stacklab.workflow.bundles import bundle_files
+from stacklab.workflow.bundles.bundle_stream import Sink
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("zstd") and shutil.which("qemu-img")),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import Hardware
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.process.command import Command, as_root
 from stacklab.providers.bundling import ForeignNode
-from stacklab.providers.contract import HostServices
+from stacklab.providers.contract import HostServices, Provider
 from stacklab.providers.libvirt import foreign_domain
 from stacklab.providers.libvirt.foreign_domain import Nic, Wanted
 from stacklab.providers.libvirt.handles import network_name, node_of
@@ -20,9 +20,6 @@ from stacklab.providers.libvirt.snapshots import hardware_of
 from stacklab.record import LabRecord
 from stacklab.tools import libvirt_save, libvirt_xml, qcow2, qemu_img, vagrant
 from stacklab.tools.libvirt_memory import LibvirtMemory
-
-if TYPE_CHECKING:
-    from stacklab.providers.libvirt.provider import LibvirtProvider
 
 _KIB_PER_MIB = 1024
 _READABLE = 0o600
@@ -36,7 +33,7 @@ class LibvirtBundles:
     def __init__(
         self,
         site: HostServices,
-        provider: LibvirtProvider,
+        provider: Provider,
         *,
         connect: Callable[[], LibvirtMemory],
     ) -> None:

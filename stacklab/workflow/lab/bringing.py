@@ -192,7 +192,7 @@ class Bringing:
         # First the nodes: where their networks are broken, a stage would fail without a cause.
         results = self._check(_OF_NODES) if checks else ()
         self._after_nodes(booting)
-        stack.run_held(self._context, lab, paths, self._record)
+        stack.run_held(self._context, lab, paths, self._record, hook=checkpoints.after_stage)
         # It may have placed answers, and recorded that.
         self._record = read_own(paths) or self._record
         if checks and plan.expected(lab, _OF_CLOUD):

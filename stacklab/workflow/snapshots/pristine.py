@@ -28,7 +28,7 @@ from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.lab import ending
 from stacklab.workflow.snapshots import cache, intent, lab_files, restoring, saving, store
-from stacklab.workflow.stack import stack
+from stacklab.workflow.stack import inputs as stack_inputs
 
 # What makes nodes of a spec and an image: where it was changed, nodes would be others.
 _MAKERS = (
@@ -174,7 +174,7 @@ def inputs_of(
             "the processor": " ".join((machine.cpu, *machine.host_cpu)),
         }
     if installers.is_quick(lab):
-        stages = stack.input_digests(context, lab, answers)
+        stages = stack_inputs.input_digests(context, lab, answers)
         inputs["its installer's stages"] = _digest(json.dumps(stages, sort_keys=True))
     return inputs
 

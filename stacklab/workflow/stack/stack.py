@@ -11,37 +11,39 @@ from stacklab import releases
 from stacklab.errors import AlreadyRunning, Interrupted, LabError
 from stacklab.images.store import image_name
 from stacklab.installers import rendering
-from stacklab.installers.kit.write import digest
-from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab
 from stacklab.model.release import operating_system
-from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.stages import report
 from stacklab.stages.attempt import StageResult
-from stacklab.stages.engine import Engine, is_still_done
+from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
 from stacklab.stages.journal import Journal, StageState
 from stacklab.stages.selection import (
     StageSelection,
     can_go_on,
-    input_digest,
     makes_others_run,
     select,
     why_run,
 )
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
-from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
-from stacklab.workflow.snapshots import checkpoints
-from stacklab.workflow.stack import sources
+from stacklab.workflow.stack import inputs, sources
 from stacklab.workflow.stack.node_worker import NodeWorkers
+
+Hook = Callable[[Context, Lab, LabRecord], AfterStage]
+"""Returns what is called after each stage that was run, for that lab."""
+
+
+def no_hooks(_context: Context, _lab: Lab, _record: LabRecord) -> AfterStage:
+    """Do nothing after stages."""
+    return no_hook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ def run(
     first: str = "",
     last: str = "",
     tries_sources: bool = True,
+    hook: Hook = no_hooks,
 ) -> tuple[StageResult, ...]:
     """Run the stages of a lab's installer that are not done; `lab` is its spec of today.
 
@@ -77,6 +80,7 @@ def run(
             first=first,
             last=last,
             tries_sources=tries_sources,
+            hook=hook,
         )
 
 
@@ -89,13 +93,14 @@ def run_held(
     first: str = "",
     last: str = "",
     tries_sources: bool = True,
+    hook: Hook = no_hooks,
 ) -> tuple[StageResult, ...]:
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
-    stages = stages_of(context, lab)
+    stages = inputs.stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
     serving.start(context, lab, paths)
     rendered, known = render_answers(context, lab, paths)
-    digests = _digests(stages, rendered)
+    digests = inputs.digests(stages, rendered)
     if tries_sources:
         _try_sources(context, lab, paths, stages, selection, digests)
     place_changed(context, lab, paths, lab_record, rendered)
@@ -107,7 +112,7 @@ def run_held(
         journal=Journal(paths.journal),
         open_log=_log_opener(paths, masker.text),
         progress=context.progress,
-        after_stage=checkpoints.after_stage(context, lab, lab_record),
+        after_stage=hook(context, lab, lab_record),
     )
     try:
         results = engine.run(selection)
@@ -123,9 +128,9 @@ def plan(
     """Return what `run` would do, and change nothing; tests of what is done are tried."""
     paths = context.host.lab(lab.name)
     _check_up(context, lab, paths)
-    stages = stages_of(context, lab)
+    stages = inputs.stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
-    digests = _digests(stages, render_as_known(context, lab, paths))
+    digests = inputs.digests(stages, render_as_known(context, lab, paths))
     return _plan(context, paths, stages, selection, digests)
 
 
@@ -183,18 +188,6 @@ def _plan(
             )
         )
     return tuple(planned)
-
-
-def stages_of(context: Context, lab: Lab) -> tuple[Stage, ...]:
-    """Return a lab's stages; raises LabError for a lab without an installer."""
-    stages = rendering.stages(lab, mirrors=host_mirrors(context.runner))
-    if lab.stack.installer is NO_INSTALLER or not stages:
-        raise LabError(
-            f"lab {lab.name} has no installer: there is nothing to run on its nodes",
-            hint=f"name one in labs/{lab.name}.yaml (stack: installer:), or choose a lab that has "
-            "one: ./invoke lab.list",
-        )
-    return stages
 
 
 def log_of(paths: LabPaths, stage: str) -> Path:
@@ -265,16 +258,6 @@ def _refuse_other_systems(lab: Lab, lab_record: LabRecord) -> None:
         hint=f"put an image that it knows first in labs/{lab.name}.yaml, then "
         f"./invoke lab.rebuild {lab.name}",
     )
-
-
-def input_digests(context: Context, lab: Lab, rendered: Rendered) -> Mapping[str, str]:
-    """Return a digest of what each stage of the lab's installer does, and does it with."""
-    return _digests(stages_of(context, lab), rendered)
-
-
-def _digests(stages: tuple[Stage, ...], rendered: Rendered) -> Mapping[str, str]:
-    answers = {node: digest(answer_files) for node, answer_files in rendered.items()}
-    return {stage.name: input_digest(stage, answers) for stage in stages}
 
 
 def _log_opener(

@@ -20,7 +20,8 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
 from stacklab.tools import libvirt_save, qcow2
-from stacklab.workflow.snapshots import bundle_stream, store
+from stacklab.workflow.bundles import bundle_stream
+from stacklab.workflow.snapshots import store
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 from tests.unit.workflow.snapshots import fake_guests

@@ -20,9 +20,10 @@ from stacklab.model.snapshot import Hardware
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.workflow import images as image_tasks
+from stacklab.workflow.bundles import exporting, importing
+from stacklab.workflow.bundles.exporting import Exported
 from stacklab.workflow.lab import ending
-from stacklab.workflow.snapshots import exporting, importing, listing, restoring, saving
-from stacklab.workflow.snapshots.exporting import Exported
+from stacklab.workflow.snapshots import listing, restoring, saving
 from tests.unit.doctor.fake_machine import link, make_machine
 from tests.unit.providers.libvirt import fake_libvirt
 from tests.unit.workflow.fake_host import FakeHost

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.workflow.snapshots import exporting, importing, listing, saving
+from stacklab.workflow.bundles import exporting, importing
+from stacklab.workflow.snapshots import listing, saving
 from tests.unit.workflow.fake_host import FakeHost, make_host
 from tests.unit.workflow.snapshots import fake_bundles
 from tests.unit.workflow.snapshots.fake_bundles import LAB, Forged, RealGuests, disk, entry

@@ -27,12 +27,13 @@ from stacklab.providers import frozen_disks, registry
 from stacklab.providers.bundling import BundleMaker, ForeignNode
 from stacklab.record import LabRecord
 from stacklab.tools import qcow2
+from stacklab.workflow.bundles import bundle_files, bundle_lab
+from stacklab.workflow.bundles.bundle_lab import ForeignFiles, LabFiles
+from stacklab.workflow.bundles.bundle_stream import Sink
+from stacklab.workflow.bundles.exporting import bases_there, maker_for
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import kinds
-from stacklab.workflow.snapshots import bundle_files, bundle_lab, store
-from stacklab.workflow.snapshots.bundle_lab import ForeignFiles, LabFiles
-from stacklab.workflow.snapshots.bundle_stream import Sink
-from stacklab.workflow.snapshots.exporting import bases_there, maker_for
+from stacklab.workflow.snapshots import store
 
 _FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 

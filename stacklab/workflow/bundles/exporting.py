@@ -20,9 +20,10 @@ from stacklab.providers.bundling import BundleMaker, Bundles, ForeignNode
 from stacklab.providers.contract import lacking
 from stacklab.tools import qemu_img
 from stacklab.workflow import base_image
+from stacklab.workflow.bundles import bundle_files, bundle_lab
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import kinds
-from stacklab.workflow.snapshots import bundle_files, bundle_lab, saving, store
+from stacklab.workflow.snapshots import saving, store
 
 _PIECE_BYTES = 1 << 20
 

@@ -18,8 +18,8 @@ from stacklab.model.bundle import BundleIndex, Member
 from stacklab.paths import is_lab_name
 from stacklab.process.command import Piping
 from stacklab.tools import zstd
-from stacklab.workflow.snapshots import bundle_stream
-from stacklab.workflow.snapshots.bundle_stream import DamagedBundle, Sink, Unpacker
+from stacklab.workflow.bundles import bundle_stream
+from stacklab.workflow.bundles.bundle_stream import DamagedBundle, Sink, Unpacker
 
 _PIECE_BYTES = 1 << 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -1,0 +1,1 @@
+"""Bundles: a snapshot as one file, which another host may take."""
