@@ -129,9 +129,10 @@ class LibvirtSnapshots:
             libvirt.restore_memory(node.domain, place.memory(node.name), xml)
 
         self._on_all(start)
-        self._resume_all()
+        # Before they go on: from then on their clocks are late by what is known.
         consoles = [self._paths.console(node.name) for node in self._nodes]
         node_disks.open_consoles(self._runner, consoles)
+        self._resume_all()
 
     def raw_memory(self) -> LibvirtRawMemory:
         """See HasRawMemory.raw_memory."""

@@ -23,22 +23,27 @@ _ENOUGH_S = 0.1  # of two nodes, each this near the host's clock, none fails its
 _TRIES = 3  # a busy node may need half a second from the look at its clock to setting it
 _LIMIT_S = 20.0
 # An impaired node's answer is late by what netem does now, which need not be what is declared.
+_SHIFT = "clocks.shift"
 _NETEM = Part(tag="clocks.tc", shell=tc.SHOW, phase=Phase.FACTS)
 
 
-def set_clocks(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> None:
-    """Set the clocks of these running nodes, all at once.
+def set_clocks(
+    runner: Conversing, paths: LabPaths, nodes: Sequence[Node], *, behind_s: float = 0.0
+) -> tuple[Node, ...]:
+    """Set the clocks of these running nodes, all at once; returns the nodes that did not answer.
 
-    A clock that can't be set raises nothing: the check of the clocks will tell.
+    With `behind_s`, as far as it is known already how late they are, one session with each node
+    is enough. A clock that can't be set raises nothing: the check of the clocks will tell.
     """
+    silent: list[Node] = []
+
+    def set_one(node: Node) -> None:
+        if not _set_clock(runner, paths, node, behind_s):
+            silent.append(node)
+
     threads = [
         # Daemons: Ctrl-C must not wait for a node that hangs.
-        threading.Thread(
-            target=_set_clock,
-            args=(runner, paths, node),
-            name=f"clock {node.name}",
-            daemon=True,
-        )
+        threading.Thread(target=set_one, args=(node,), name=f"clock {node.name}", daemon=True)
         for node in nodes
     ]
     for thread in threads:
@@ -46,23 +51,32 @@ def set_clocks(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> No
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
+    return tuple(silent)
 
 
-def _set_clock(runner: Conversing, paths: LabPaths, node: Node) -> None:
+def _set_clock(runner: Conversing, paths: LabPaths, node: Node, behind_s: float) -> bool:
+    """Set a node's clock; returns False if the node did not answer."""
     try:
         for _ in range(_TRIES):
-            offset = _offset_s(runner, paths, node)
+            offset = _offset_s(runner, paths, node, behind_s)
             if offset is None or abs(offset) <= _ENOUGH_S:
-                return
+                return offset is not None
+            behind_s = 0.0
             line = (shell_line(offset),)
             runner.run(ssh.exec_command(paths, node.name, line, timeout_s=_LIMIT_S))
     except LabError:
-        return
+        return False
+    return True
 
 
-def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
-    """Return how far a node's clock is ahead of the host's; None if that can't be told."""
+def _offset_s(runner: Conversing, paths: LabPaths, node: Node, behind_s: float) -> float | None:
+    """Set a node's clock ahead by so much, and return how far it is ahead of the host's then.
+
+    None if that can't be told.
+    """
     parts = [_NETEM, clocks.CLOCK] if node.access.impairment else [clocks.CLOCK]
+    if behind_s:
+        parts.insert(0, Part(tag=_SHIFT, shell=shell_line(-behind_s), phase=Phase.FACTS))
     answer = session.ask(runner, paths, node.name, parts, limit_s=_LIMIT_S).answer
 
     def offset() -> float | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 from stacklab import record as records
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, Node
 from stacklab.model.snapshot import SnapshotKind
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
@@ -24,31 +25,45 @@ def settle(
     record: LabRecord,
     kind: SnapshotKind,
     *,
+    instant: float | None = None,
     is_restored: bool = False,
 ) -> None:
     """Do what the nodes' new start has made necessary; the caller holds the lab's lock.
 
-    Raises NodeNotReady for nodes that booted, or were restored, and do not answer.
+    `instant` is the Unix time at which nodes that go on stood still, if it is known. Raises
+    NodeNotReady for nodes that booted, or were restored, and do not answer.
     """
-    has_booted = kind is SnapshotKind.DISKS
-    if has_booted or is_restored:
-        _wait(context, lab, paths, record, title="boot" if has_booted else "answer")
-    if has_booted:
+    behind_s = time.time() - instant if instant is not None else 0.0
+    if kind is SnapshotKind.DISKS:
+        _wait(context, lab, paths, record, title="boot").finish()
         # While all of them can be reached: their kernel has forgotten netem. Their clock is the
         # host's.
         impair(context, lab, paths)
-    faults.part_again(context, lab, paths, record)
-    if has_booted:
+        faults.part_again(context, lab, paths, record)
         faults.cut_again(context, lab, paths, record)
     else:
-        with context.progress.stage("host", "clocks"):
-            clocks.set_clocks(context.runner, paths, lab.nodes)
+        faults.part_again(context, lab, paths, record)
+        waiter = _wait(context, lab, paths, record, title="answer") if is_restored else None
+        late = _set_clocks(context, paths, lab.nodes, behind_s)
+        if waiter is not None:
+            waiter.finish()
+        if late:
+            _set_clocks(context, paths, late, behind_s)
     # By its uptime, a node that stood still seems to have booted later than it did.
     records.write(paths, dataclasses.replace(record, answered_at=time.time()))
 
 
-def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, *, title: str) -> None:
+def _set_clocks(
+    context: Context, paths: LabPaths, nodes: Sequence[Node], behind_s: float
+) -> Sequence[Node]:
+    """Set the nodes' clocks; returns those that did not answer."""
+    with context.progress.stage("host", "clocks"):
+        return clocks.set_clocks(context.runner, paths, nodes, behind_s=behind_s)
+
+
+def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, *, title: str) -> Waiter:
+    """Start to wait until all nodes answer."""
     provider = context.provider(record)
     waiter = Waiter(lab, paths, record, provider, context.progress, title=title)
     waiter.start(lab.nodes)
-    waiter.finish()
+    return waiter

@@ -74,7 +74,8 @@ def restore_held(
     maker = saving.maker_of(context, lab, record)
     with progress.stage("host", _READING[maker.kind]):
         maker.restore(place, wanted.frozen(paths))
-    restarting.settle(context, lab, paths, record, maker.kind, is_restored=True)
+    instant = store.read(paths, place.name).made_at
+    restarting.settle(context, lab, paths, record, maker.kind, instant=instant, is_restored=True)
     serving.start(context, lab, paths)
     intent.forget(paths)
     store.sweep(paths, context.runner)

@@ -158,7 +158,14 @@ class _Saving:
         manifest = store.measure(self._place, manifest, self._context.runner)
         store.write(self._place, manifest)
         try:
-            restarting.settle(self._context, self._lab, self._paths, self._record, manifest.kind)
+            restarting.settle(
+                self._context,
+                self._lab,
+                self._paths,
+                self._record,
+                manifest.kind,
+                instant=manifest.made_at,
+            )
         except LabError:
             # The snapshot is whole, and the nodes run: `lab.up` does what is left.
             intent.forget(self._paths)

@@ -172,7 +172,7 @@ def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(
         clocks,
         "set_clocks",
-        lambda _r, _p, nodes: made.clocks_set.append(tuple(n.name for n in nodes)),
+        lambda _r, _p, nodes, behind_s=0.0: made.clocks_set.append(tuple(n.name for n in nodes)),
     )
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))

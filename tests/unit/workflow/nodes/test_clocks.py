@@ -61,6 +61,21 @@ def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
     assert [len(each) for each in sets] == [2, 3]
 
 
+def test_a_clock_whose_lateness_is_known_is_set_in_one_session() -> None:
+    runner = runner_of({"controller": 0.02, "compute1": 0.02, "compute2": -3.0})
+    assert clocks.set_clocks(runner, PATHS, LAB.nodes, behind_s=40.0) == ()
+    sessions = [command for command in runner.commands if command.stdin is not None]
+    for command in sessions[:3]:
+        script = command.stdin
+        assert isinstance(script, bytes)
+        # Set first, then read.
+        assert 0 < script.index(b"+40.000 seconds") < script.rindex(b"nodes.clock")
+    # What was guessed wrongly is set once more, by what was read.
+    again = [command for command in runner.commands if command.stdin is None]
+    assert [simulate.node_of(command) for command in again] == ["compute2"]
+    assert b"clocks.shift" not in (sessions[3].stdin or b"")
+
+
 def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
     good = runner_of({"controller": 3.0, "compute1": 3.0, "compute2": 3.0})
 
@@ -70,7 +85,8 @@ def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
         return good.answer(command)
 
     runner = FakeRunner(stub)
-    clocks.set_clocks(runner, PATHS, LAB.nodes)
+    silent = clocks.set_clocks(runner, PATHS, LAB.nodes)
+    assert [node.name for node in silent] == ["compute1"]
     assert {simulate.node_of(command) for command in runner.commands if command.stdin is None} == {
         "controller",
         "compute2",
