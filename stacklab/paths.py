@@ -315,9 +315,8 @@ class LabPaths:
         """What nodes had written when a snapshot was made: read-only, below later disks."""
         return self.snapshots / "disks"
 
-    @property
     def pristine(self) -> SnapshotPaths:
-        """The lab as `lab.up` has left it: it outlives the lab, and the next one comes from it."""
+        """Return the paths of the snapshot that `lab.up` makes, and comes from the next time."""
         return SnapshotPaths(lab=self, name=PRISTINE)
 
     @property

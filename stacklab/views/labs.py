@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stacklab.model.lab import Checkpoint
 from stacklab.views import stack
 from stacklab.views.tables import moment, spaced, table
 from stacklab.words import plural
@@ -152,6 +151,8 @@ def _origin_table(manifest: SnapshotManifest) -> Table:
 
 
 def _destroy_text(lab: Lab) -> str:
+    from stacklab.model.lab import Checkpoint  # loaded by now; `lab.status` does without
+
     if lab.has_checkpoint(Checkpoint.PRISTINE):
         return "end it; lab.up brings it back in seconds, unless with --purge"
     return "leave nothing behind"

@@ -397,6 +397,7 @@ link_layers() {
     ln -s "$DIR/base" "$private/base"
     number=0
     for layer in $LAYERS; do
+        # shellcheck disable=SC2153  # it is handed in, as LAYERS is
         ln -s "$FROZEN/$layer/private/upper" "$private/$number"
         number=$((number + 1))
     done

@@ -50,7 +50,7 @@ def destroy(
         lab_record = read(paths)
         was_there = remove(context, paths, lab_record)
         was_there |= snapshots.remove_all(
-            paths, context.runner, but="" if purge else paths.pristine.name
+            paths, context.runner, but="" if purge else paths.pristine().name
         )
         if was_there:
             with context.progress.stage("host", "files"):

@@ -57,7 +57,7 @@ def _origin_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tu
     """Return whether the lab would come from its pristine snapshot, if it has one."""
     paths = context.host.lab(lab.name)
     image = base_image.built_key(context, lab)
-    if lab_record is not None or image is None or not paths.pristine.manifest.exists():
+    if lab_record is not None or image is None or not paths.pristine().manifest.exists():
         return ()
     if context.provider(of_new=lab).why_unreachable() is not None:
         return ()

@@ -43,14 +43,14 @@ def listed(host: HostPaths) -> tuple[Kept, ...]:
     for directory in host.snapshots.glob("*/"):
         with contextlib.suppress(LabError):  # no lab's directory, or a damaged one
             paths = host.lab(directory.name)
-            if paths.pristine.manifest.exists():
+            if paths.pristine().manifest.exists():
                 found.append(_read(paths, is_up=paths.name in up))
     return tuple(sorted(found, key=lambda kept: kept.used_at, reverse=True))
 
 
 def _read(paths: LabPaths, *, is_up: bool) -> Kept:
-    manifest = store.read(paths, paths.pristine.name)
-    used_at = paths.pristine.manifest.stat().st_mtime
+    manifest = store.read(paths, paths.pristine().name)
+    used_at = paths.pristine().manifest.stat().st_mtime
     return Kept(manifest=manifest, used_at=used_at, is_up=is_up)
 
 
@@ -61,7 +61,7 @@ def of_lab(host: HostPaths, name: str) -> Kept | None:
 
 def note_use(paths: LabPaths) -> None:
     """Say that a lab was brought back from its pristine snapshot now."""
-    os.utime(paths.pristine.manifest)
+    os.utime(paths.pristine().manifest)
 
 
 def limit_bytes(host: HostPaths) -> int:
@@ -136,7 +136,7 @@ def _delete(context: Context, name: str) -> bool:
         with context.lab_lock(name, finishes=False, wait_s=0) as paths:
             if paths.record.exists() or paths.snapshot_intent.exists():
                 return False
-            store.remove(paths.pristine)
+            store.remove(paths.pristine())
             store.sweep(paths, context.runner)
     except LabError:
         return False

@@ -58,14 +58,14 @@ def keep(
     machine = saving.maker_of(context, lab, lab_record).machine()
     try:
         # Its disks stay as long as nodes lie on them.
-        store.remove(paths.pristine)
-        manifest = saving.save_held(context, lab, lab_record, paths.pristine)
+        store.remove(paths.pristine())
+        manifest = saving.save_held(context, lab, lab_record, paths.pristine())
         manifest = dataclasses.replace(
             manifest,
             inputs=inputs_of(context, lab, image=lab_record.image, machine=machine),
             checks_passed=sum(result.is_passed for result in results),
         )
-        store.write(paths.pristine, manifest)
+        store.write(paths.pristine(), manifest)
         store.sweep(paths, context.runner)
         cache.prune(context, keep=paths.name)
     except LabError as error:
@@ -113,13 +113,13 @@ def why_cold_start(context: Context, lab: Lab, paths: LabPaths, *, image: str) -
 
     Its provider has to be reachable.
     """
-    if not paths.pristine.manifest.exists():
+    if not paths.pristine().manifest.exists():
         return None
     try:
         manifest = store.read(paths, PRISTINE)
         changed = _changed_inputs(context, lab, paths, manifest, image=image)
         if not changed:
-            restoring.refuse_incomplete(context, paths.pristine, manifest)
+            restoring.refuse_incomplete(context, paths.pristine(), manifest)
             return ""
     except LabError as error:
         return error.message
@@ -132,7 +132,7 @@ def _forget_lab(context: Context, paths: LabPaths) -> None:
     ending.remove(context, paths, read_own(paths))
     paths.record.unlink(missing_ok=True)
     paths.resolved.unlink(missing_ok=True)
-    store.remove(paths.pristine)
+    store.remove(paths.pristine())
     intent.forget(paths)
 
 
@@ -147,11 +147,11 @@ def _changed_inputs(
     context: Context, lab: Lab, paths: LabPaths, manifest: SnapshotManifest, *, image: str
 ) -> list[str]:
     """Return what is not as it was when the pristine snapshot was made."""
-    then = lab_files.read_record(paths.pristine)
+    then = lab_files.read_record(paths.pristine())
     machine = saving.maker_of(context, lab, then).machine()
     today = inputs_of(context, lab, image=image, machine=machine)
     changed = [name for name in today if today[name] != manifest.inputs.get(name)]
-    changed += secrets.changed(lab.stack.secrets, lab_files.read_secrets(paths.pristine))
+    changed += secrets.changed(lab.stack.secrets, lab_files.read_secrets(paths.pristine()))
     return changed
 
 

@@ -127,6 +127,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
         "nodes",
         "stack",
         "checks",
+        "checkpoints",
     ]
     assert lab["networks"] == [
         {

@@ -141,8 +141,8 @@ def test_vms_are_made_from_what_cannot_be_a_container(
 def test_a_built_image_that_cannot_be_used_does_not_spare_a_build(
     host: FakeHost, with_upstart: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_first = {"first": True}.get
-    monkeypatch.setattr(base.store, "find", lambda _paths, image: is_first(image.name))
+    built = {"first": stored("first", host)}
+    monkeypatch.setattr(base.store, "find", lambda _paths, image: built.get(image.name))
     lab = dataclasses.replace(make_lab(), images=("first", "own"))
     assert base.is_built(host.context, lab)
     assert not base.is_built(host.context, lab.all_as(NodeKind.CONTAINER))

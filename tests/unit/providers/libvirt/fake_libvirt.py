@@ -110,7 +110,7 @@ class FakeLibvirt:
         self.calls.append(("remove_network", name, uuid))
         if self.networks.get(name) == uuid:
             del self.networks[name]
-            del self.hosts[name]
+            self.hosts.pop(name, None)
 
     def leases(self, network: str) -> tuple[Lease, ...]:
         return self.given.get(network, ())

@@ -224,7 +224,17 @@ def test_a_node_of_another_provider_is_refused() -> None:
 
 _NAMES = {Node: "name", Network: "name", NIC: "network"}
 _LIVE = {(NIC, "impairment")}
-_OF_LAB = {"name", "description", "source", "nodes", "networks", "images", "stack", "checks"}
+_OF_LAB = {
+    "name",
+    "description",
+    "source",
+    "nodes",
+    "networks",
+    "images",
+    "stack",
+    "checks",
+    "checkpoints",
+}
 
 
 def other(value: object) -> object:

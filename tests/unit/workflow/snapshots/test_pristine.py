@@ -155,14 +155,14 @@ class TestColdBecauseOf:
 
     @pytest.mark.parametrize("part", ["memory", "files"])
     def test_a_part_that_is_missing(self, host: FakeHost, guests: Guests, part: str) -> None:
-        place = host.lab().pristine
+        place = host.lab().pristine()
         (place.files if part == "files" else place.memory("controller")).unlink()
         assert up(host).came_from is None
         assert why_cold(host)
         guests.assert_whole()
 
     def test_a_manifest_that_is_damaged(self, host: FakeHost, guests: Guests) -> None:
-        host.lab().pristine.manifest.write_text("{")
+        host.lab().pristine().manifest.write_text("{")
         assert up(host).came_from is None
         assert "is damaged" in why_cold(host)
         # Replaced by a whole one.
@@ -291,7 +291,7 @@ class TestDestroy:
 
     def test_leaves_none_that_is_damaged(self, host: FakeHost, guests: Guests) -> None:
         up(host)
-        host.lab().pristine.manifest.write_text("{")
+        host.lab().pristine().manifest.write_text("{")
         destroy(host)
         assert not host.lab().snapshots.exists()
 
@@ -301,7 +301,7 @@ class TestCache:
         """Keep a pristine snapshot of a lab that is gone."""
         bringing.up(host.context, make_lab(name=name))
         ending.destroy(host.context, name)
-        os.utime(host.paths.lab(name).pristine.manifest, (used_at, used_at))
+        os.utime(host.paths.lab(name).pristine().manifest, (used_at, used_at))
 
     def test_lists_what_is_kept_the_last_used_first(self, host: FakeHost, guests: Guests) -> None:
         self._keep(host, "one", used_at=1000)
@@ -318,7 +318,7 @@ class TestCache:
         for name, used_at in (("one", 3000), ("two", 1000), ("three", 2000)):
             self._keep(host, name, used_at=used_at)
         for lab in ("one", "two", "three"):
-            place = host.paths.lab(lab).pristine
+            place = host.paths.lab(lab).pristine()
             data = json.loads(place.manifest.read_text())
             stat = place.manifest.stat()
             place.manifest.write_text(json.dumps({**data, "bytes": 1 << 30}))

@@ -11,7 +11,7 @@ from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Installer
 from stacklab.nodes import units
 from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
-from stacklab.workflow.stack import node_worker, stack
+from stacklab.workflow.stack import inputs, node_worker, stack
 from tests.unit.workflow.fake_host import FakeHost, host
 from tests.unit.workflow.stack.unit_nodes import UnitNodes
 
@@ -64,7 +64,7 @@ def nodes(host: FakeHost, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> UnitNode
     made = UnitNodes(succeeds={"it runs"})
     # `start it` has a test that succeeds from the beginning, unless a test changes that.
     host.runner.on("ssh", answer=made.answer)
-    monkeypatch.setattr(stack, "host_mirrors", lambda _runner: NO_MIRRORS)
+    monkeypatch.setattr(inputs, "host_mirrors", lambda _runner: NO_MIRRORS)
     # The host has one image, whatever system a release wants.
     monkeypatch.setattr(stack, "image_name", lambda key: SYSTEMS.get(key[:9], key[:7]))
     monkeypatch.setattr(node_worker, "_AGAIN_S", 0.001)
