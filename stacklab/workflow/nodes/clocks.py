@@ -19,7 +19,7 @@ from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import ssh, tc
 
-_ENOUGH_S = 0.1  # of two nodes, each this near the host's clock, none fails its check
+_ENOUGH_S = 0.2  # of two nodes, each this near the host's clock, none fails its check
 _TRIES = 3  # a busy node may need half a second from the look at its clock to setting it
 _LIMIT_S = 20.0
 # An impaired node's answer is late by what netem does now, which need not be what is declared.
