@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,13 @@ def test_a_lab_comes_back_from_a_bundle_once_it_is_gone(
     stacklab.ok("lab.destroy", LAB)
     # The same key without the lab: what a CI system looks for.
     assert stacklab.ok("lab.export", LAB, SNAPSHOT, "--key").out.strip() == key
+    # One that was cut off leaves nothing.
+    cut = tmp_path / "cut.tar.zst"
+    cut.write_bytes(bundle.read_bytes()[: bundle.stat().st_size * 9 // 10])
+    run = stacklab.run("lab.import", str(cut))
+    assert run.code == 1
+    assert "is not a bundle" in run.err
+    assert not HostPaths(HOME).lab(LAB).snapshots.exists()
     run = stacklab.ok("lab.import", str(bundle))
     print(f"lab.import took {run.elapsed_s:.1f} s: {run.out}")
     try:
@@ -42,29 +51,16 @@ def test_a_lab_comes_back_from_a_bundle_once_it_is_gone(
             assert found.split() == ["before", "before"]
         stacklab.check(LAB, "--wait", "60")
         # Vagrant knows the domains, too: they are new ones.
-        stacklab.ok("lab.down", LAB)
-        stacklab.ok("lab.up", LAB, "--no-checks")
-        assert set(stacklab.states(LAB).values()) == {"running"}
+        status = subprocess.run(
+            ("vagrant", "status"),
+            cwd=HOME / "labs" / LAB,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert len(re.findall(r"running \(libvirt\)", status)) == len(NODES), status
         listed = json.loads(stacklab.ok("lab.snapshots", LAB, "--json").out)
         assert [one["name"] for one in listed] == [SNAPSHOT]
     finally:
         stacklab.ok("lab.snapshot-delete", LAB, SNAPSHOT)
     assert not HostPaths(HOME).lab(LAB).staging().root.exists()
-
-
-def test_a_bundle_that_was_cut_off_leaves_nothing(
-    stacklab: Stacklab, lab: Run, tmp_path: Path
-) -> None:
-    bundle = tmp_path / "bundle.tar.zst"
-    stacklab.ok("lab.snapshot", LAB, "--name", SNAPSHOT)
-    stacklab.ok("lab.export", LAB, SNAPSHOT, "--out", str(bundle))
-    stacklab.ok("lab.destroy", LAB)
-    try:
-        with bundle.open("r+b") as stream:
-            stream.truncate(bundle.stat().st_size * 9 // 10)
-        run = stacklab.run("lab.import", str(bundle))
-        assert run.code == 1
-        assert "is not a bundle" in run.err
-        assert not HostPaths(HOME).lab(LAB).snapshots.exists()
-    finally:
-        stacklab.ok("lab.up", LAB, "--no-checks")

@@ -99,7 +99,7 @@ def counter(lab: Changing) -> Iterator[Counter]:
     made.assert_goes_on()
     yield made
     made.process.kill()
-    made.process.wait()
+    made.process.communicate()
 
 
 def test_nodes_come_change_and_go_while_the_others_go_on(lab: Changing, counter: Counter) -> None:
