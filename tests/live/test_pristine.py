@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,13 @@ pytestmark = [pytest.mark.live, pytest.mark.kinds("vms", only=True)]
 PATHS = HostPaths(HOME).lab(MINI)
 MARK = "touch /home/stack/mark && sync"
 IS_PRISTINE = "test ! -e /home/stack/mark && cat /proc/sys/kernel/random/boot_id"
+
+
+def states_by_vagrant() -> list[str]:
+    """Ask Vagrant in the lab's directory: it wants to see an address of each node, too."""
+    argv = ("vagrant", "status")
+    said = subprocess.run(argv, cwd=PATHS.root, capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(\w+) \(libvirt\)", said)
 
 
 @pytest.fixture
@@ -47,6 +56,7 @@ def test_it_comes_back_by_up_and_by_rebuild_and_is_gone_when_it_is_purged(
         # The same boot, without what was written since.
         assert stacklab.on(MINI, "node1", IS_PRISTINE) == kept
         stacklab.check(MINI)
+        assert states_by_vagrant() == ["running", "running"]
 
     # With another spec it would be a cold start, and lab.plan says why.
     checkout = tmp_path / "checkout"

@@ -6,7 +6,6 @@ of a node that was paused stands still meanwhile; and a lab need not reach an NT
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from stacklab.checks.nodes import clocks
@@ -18,6 +17,7 @@ from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import ssh, tc
+from stacklab.workflow.nodes.at_once import on_each
 
 _ENOUGH_S = 0.2  # of two nodes, each this near the host's clock, none fails its check
 _TRIES = 3  # a busy node may need half a second from the look at its clock to setting it
@@ -41,16 +41,7 @@ def set_clocks(
         if not _set_clock(runner, paths, node, behind_s):
             silent.append(node)
 
-    threads = [
-        # Daemons: Ctrl-C must not wait for a node that hangs.
-        threading.Thread(target=set_one, args=(node,), name=f"clock {node.name}", daemon=True)
-        for node in nodes
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
+    on_each(nodes, set_one, name="clock of")
     return tuple(silent)
 
 

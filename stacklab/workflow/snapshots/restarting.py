@@ -13,7 +13,7 @@ from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
 from stacklab.workflow.faults import faults
-from stacklab.workflow.nodes import clocks
+from stacklab.workflow.nodes import clocks, leases
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
 
@@ -27,6 +27,7 @@ def settle(
     *,
     instant: float | None = None,
     is_restored: bool = False,
+    has_new_networks: bool = False,
 ) -> None:
     """Do what the nodes' new start has made necessary; the caller holds the lab's lock.
 
@@ -49,6 +50,8 @@ def settle(
             waiter.finish()
         if late:
             _set_clocks(context, paths, late, behind_s)
+        if has_new_networks:
+            leases.renew(context.runner, paths, lab.nodes)
     # By its uptime, a node that stood still seems to have booted later than it did.
     records.write(paths, dataclasses.replace(record, answered_at=time.time()))
 

@@ -55,11 +55,13 @@ def restore_held(
     """Restore; the caller holds the lab's lock and has written the intent."""
     place = paths.snapshot(wanted.snapshot)
     progress = context.progress
+    has_new_networks = today is None
     if today is not None:
         close_connections(context, paths, today)
         faults.forget(context, paths, today)
         then = lab_files.read_record(place)
         if (today.provider, today.handles) != (then.provider, then.handles):
+            has_new_networks = True
             with progress.stage("host", "remove the nodes of today"):
                 context.provider(today).destroy(paths, today)
     serving.end(paths)
@@ -75,7 +77,16 @@ def restore_held(
     with progress.stage("host", _READING[maker.kind]):
         maker.restore(place, wanted.frozen(paths))
     instant = store.read(paths, place.name).made_at
-    restarting.settle(context, lab, paths, record, maker.kind, instant=instant, is_restored=True)
+    restarting.settle(
+        context,
+        lab,
+        paths,
+        record,
+        maker.kind,
+        instant=instant,
+        is_restored=True,
+        has_new_networks=has_new_networks,
+    )
     serving.start(context, lab, paths)
     intent.forget(paths)
     store.sweep(paths, context.runner)

@@ -30,6 +30,7 @@ from stacklab.workflow.snapshots import (
     intent,
     listing,
     pristine,
+    restarting,
     restoring,
     saving,
 )
@@ -98,6 +99,19 @@ def test_a_rebuild_takes_it_whatever_was_done(host: FakeHost, guests: Guests) ->
     guests.assert_whole()
     assert guests.numbers() == {""}
     assert host.lab().private_key.read_text() == key
+
+
+def test_leases_are_asked_for_again_only_where_networks_are_new(
+    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(restarting.leases, "renew", lambda *_args: asked.append(1))
+    up(host)
+    rebuild(host)
+    assert asked == []
+    destroy(host)
+    up(host)
+    assert asked == [1]
 
 
 @pytest.mark.parametrize("command", [up, rebuild])
