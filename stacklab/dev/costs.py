@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True, kw_only=True)
-class Cost:
+class MeasuredRow:
     """How long something took, in each round."""
 
     what: str
@@ -38,11 +38,11 @@ class Costs:
     """Rows in the order in which they were first measured."""
 
     def __init__(self) -> None:
-        self._costs: dict[str, Cost] = {}
+        self._costs: dict[str, MeasuredRow] = {}
 
     def add(self, what: str, seconds: float, *, base: str = "", wanted: str = "") -> None:
         """Add what a round has measured; the first call for a row makes it."""
-        cost = self._costs.setdefault(what, Cost(what=what, base=base, wanted=wanted))
+        cost = self._costs.setdefault(what, MeasuredRow(what=what, base=base, wanted=wanted))
         cost.seconds.append(seconds)
 
     def timed(self, what: str, work: Callable[[], _T], *, base: str = "", wanted: str = "") -> _T:
@@ -60,12 +60,12 @@ class Costs:
         """Return a dict for each row, for programs: the seconds of each round, median and ratio."""
         return [self._as_dict(cost) for cost in self._costs.values()]
 
-    def _ratio(self, cost: Cost) -> float | None:
+    def _ratio(self, cost: MeasuredRow) -> float | None:
         """Return how many times its base a row took; None without a base that was measured."""
         base = self._costs.get(cost.base)
         return cost.median / base.median if base is not None and base.median > 0 else None
 
-    def _row(self, cost: Cost) -> Row:
+    def _row(self, cost: MeasuredRow) -> Row:
         ratio = self._ratio(cost)
         is_once = len(cost.seconds) == 1
         return (
@@ -77,7 +77,7 @@ class Costs:
             cost.wanted,
         )
 
-    def _as_dict(self, cost: Cost) -> dict[str, JSON]:
+    def _as_dict(self, cost: MeasuredRow) -> dict[str, JSON]:
         return {
             "what": cost.what,
             "seconds": list(cost.seconds),

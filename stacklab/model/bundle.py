@@ -17,7 +17,7 @@ _KEY_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class PackedFile:
     """A file of the bundle."""
 
     name: str
@@ -46,7 +46,7 @@ class BundleIndex:
     manifest: SnapshotManifest
     # Of each node: file names of its frozen disk and of those below it, down to the base image.
     chains: Mapping[str, tuple[str, ...]]
-    members: tuple[Member, ...]
+    members: tuple[PackedFile, ...]
 
     @property
     def bytes(self) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.model.bundle import BundledImage, BundleIndex, Member, member_names
+from stacklab.model.bundle import BundledImage, BundleIndex, PackedFile, member_names
 from stacklab.model.lab import Size
 from stacklab.model.snapshot import Hardware, NodePart, SnapshotManifest
 from stacklab.process import Command, SubprocessRunner
@@ -43,7 +43,7 @@ def make_index(contents: dict[str, bytes]) -> BundleIndex:
         bytes=1,
     )
     members = tuple(
-        Member(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        PackedFile(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
         for name, data in contents.items()
     )
     return BundleIndex(
@@ -78,7 +78,7 @@ def packed(tmp_path: Path) -> tuple[Path, BundleIndex]:
 def unpack(target: Path, index: BundleIndex, directory: Path) -> None:
     directory.mkdir()
 
-    def sink(member: Member) -> Sink:
+    def sink(member: PackedFile) -> Sink:
         return Sink(member, directory / member.name.replace("/", "_"))
 
     bundle_files.unpack(RUNNER, target, index, sink)

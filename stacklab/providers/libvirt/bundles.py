@@ -14,7 +14,7 @@ from stacklab.process.command import Command, as_root
 from stacklab.providers.bundling import ForeignNode
 from stacklab.providers.contract import HostServices, Provider
 from stacklab.providers.libvirt import foreign_domain
-from stacklab.providers.libvirt.foreign_domain import Nic, Wanted
+from stacklab.providers.libvirt.foreign_domain import Nic, NodeHere
 from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.providers.libvirt.snapshots import hardware_of
 from stacklab.record import LabRecord
@@ -107,14 +107,14 @@ class LibvirtBundles:
                 raise ValueError(f"{node.name}: {error}") from error
         return relocated
 
-    def _wanted(self, lab: Lab, record: LabRecord, name: str, machines: frozenset[str]) -> Wanted:
+    def _wanted(self, lab: Lab, record: LabRecord, name: str, machines: frozenset[str]) -> NodeHere:
         paths = self._site.host.lab(lab.name)
         recorded = record.node(name)
         if recorded is None:
             raise ValueError("it is not on record")
         node, ours = lab.node(name), node_of(paths, recorded)
         accelerator = self._site.accelerator()
-        return Wanted(
+        return NodeHere(
             name=ours.domain,
             uuid=ours.uuid,
             title=f"stacklab {lab.name} {name}",

@@ -35,7 +35,7 @@ class Nic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class NodeHere:
     """What a node's domain is on this host."""
 
     name: str
@@ -198,7 +198,7 @@ _DROPPED = {
 }
 
 
-def relocated(xml: str, wanted: Wanted) -> str:
+def relocated(xml: str, wanted: NodeHere) -> str:
     """Return the same domain as this host has to have it; raises ForeignDomain."""
     domain = _read(xml)
     _refuse_unknown(domain, _DOMAIN, "domain")
@@ -254,7 +254,7 @@ def _only(parent: ET.Element, path: str) -> ET.Element:
     return found[0]
 
 
-def _set_identity(domain: ET.Element, wanted: Wanted) -> None:
+def _set_identity(domain: ET.Element, wanted: NodeHere) -> None:
     domain.set("type", wanted.driver)
     for tag, text in (("name", wanted.name), ("uuid", wanted.uuid)):
         _only(domain, tag).text = text
@@ -263,7 +263,7 @@ def _set_identity(domain: ET.Element, wanted: Wanted) -> None:
             element.text = text
 
 
-def _refuse_other_machine(domain: ET.Element, wanted: Wanted) -> None:
+def _refuse_other_machine(domain: ET.Element, wanted: NodeHere) -> None:
     """Raise ForeignDomain where the machine is not the one that the lab's spec describes."""
     for tag, number in (
         ("memory", wanted.memory_kib),
@@ -284,7 +284,7 @@ def _refuse_other_machine(domain: ET.Element, wanted: Wanted) -> None:
         raise ForeignDomain(f"its machine type {machine!a} is unknown to this host's QEMU")
 
 
-def _set_disks(domain: ET.Element, wanted: Wanted) -> None:
+def _set_disks(domain: ET.Element, wanted: NodeHere) -> None:
     disks = {_only(disk, "target").get("dev", ""): disk for disk in domain.iterfind("devices/disk")}
     ours = {"vda": ("qcow2", wanted.overlay), "vdb": ("raw", wanted.seed)}
     if len(domain.findall("devices/disk")) != len(ours) or disks.keys() != ours.keys():
@@ -295,7 +295,7 @@ def _set_disks(domain: ET.Element, wanted: Wanted) -> None:
         _only(disks[device], "source").attrib = {"file": str(path)}
 
 
-def _set_nics(domain: ET.Element, wanted: Wanted) -> None:
+def _set_nics(domain: ET.Element, wanted: NodeHere) -> None:
     ours = {nic.mac.lower(): nic for nic in wanted.nics}
     interfaces = domain.findall("devices/interface")
     macs = [_only(one, "mac").get("address", "").lower() for one in interfaces]
@@ -308,7 +308,7 @@ def _set_nics(domain: ET.Element, wanted: Wanted) -> None:
         _only(interface, "source").attrib = source
 
 
-def _set_consoles(domain: ET.Element, wanted: Wanted) -> None:
+def _set_consoles(domain: ET.Element, wanted: NodeHere) -> None:
     serials = [(_port(one), one.get("type")) for one in domain.iterfind("devices/serial")]
     if sorted(serials) != [("0", "file"), ("1", "pty")]:
         raise ForeignDomain("its serial ports are not the console's file and a terminal")

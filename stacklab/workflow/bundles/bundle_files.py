@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from stacklab.errors import CommandFailed, LabError
 from stacklab.model import bundle
-from stacklab.model.bundle import BundleIndex, Member
+from stacklab.model.bundle import BundleIndex, PackedFile
 from stacklab.paths import is_lab_name
 from stacklab.process.command import Piping
 from stacklab.tools import zstd
@@ -28,7 +28,7 @@ _IMAGE_KEY = re.compile(r"[a-z0-9.-]{1,64}-[0-9a-f]{12}-[0-9a-f]{8}")
 
 
 def write(
-    runner: Piping, target: Path, index: BundleIndex, files: Iterable[tuple[Member, Path]]
+    runner: Piping, target: Path, index: BundleIndex, files: Iterable[tuple[PackedFile, Path]]
 ) -> None:
     """Write a bundle, 0600, in the place of what is there; nothing is left of half a one."""
     text = (json.dumps(bundle.CODEC.encode(index), indent=1) + "\n").encode()
@@ -71,7 +71,9 @@ def read_index(runner: Piping, file: Path) -> BundleIndex:
     return found[0]
 
 
-def unpack(runner: Piping, file: Path, index: BundleIndex, sink: Callable[[Member], Sink]) -> None:
+def unpack(
+    runner: Piping, file: Path, index: BundleIndex, sink: Callable[[PackedFile], Sink]
+) -> None:
     """Unpack all members of a bundle; raises LabError for whatever is not as the index says."""
 
     def begin(text: bytes) -> Iterator[Sink]:

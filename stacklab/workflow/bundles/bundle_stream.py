@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from stacklab.model.bundle import Member
+from stacklab.model.bundle import PackedFile
 
 INDEX = "index.json"
 MOST_INDEX_BYTES = 1 << 20
@@ -27,7 +27,7 @@ class DamagedBundle(ValueError):
     """A stream that is not what `packed` yields for its index."""
 
 
-def packed(index: bytes, members: Iterable[tuple[Member, Path]]) -> Iterator[bytes]:
+def packed(index: bytes, members: Iterable[tuple[PackedFile, Path]]) -> Iterator[bytes]:
     """Yield a bundle's bytes; raises DamagedBundle where a file is not what the index says."""
     yield _header(INDEX, len(index))
     yield index + _padding(len(index))
@@ -38,7 +38,7 @@ def packed(index: bytes, members: Iterable[tuple[Member, Path]]) -> Iterator[byt
     yield _END
 
 
-def _content(member: Member, path: Path) -> Iterator[bytes]:
+def _content(member: PackedFile, path: Path) -> Iterator[bytes]:
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as stream:
@@ -64,7 +64,7 @@ def _padding(size: int) -> bytes:
 class Sink:
     """Where one member goes: a new file, with holes where its content is zero."""
 
-    def __init__(self, member: Member, path: Path) -> None:
+    def __init__(self, member: PackedFile, path: Path) -> None:
         """Name the file, which must not exist."""
         self.member = member
         self._path = path

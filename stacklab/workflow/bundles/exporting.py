@@ -11,7 +11,7 @@ from stacklab.errors import HostError, ImageError, LabError
 from stacklab.images import store as images
 from stacklab.images.store import StoredImage
 from stacklab.model import bundle
-from stacklab.model.bundle import BundledImage, BundleIndex, Member
+from stacklab.model.bundle import BundledImage, BundleIndex, PackedFile
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import SnapshotManifest
 from stacklab.paths import LabPaths, SnapshotPaths
@@ -227,7 +227,7 @@ def _sources(
     return sources
 
 
-def _members(sources: Mapping[str, Path]) -> Iterator[Member]:
+def _members(sources: Mapping[str, Path]) -> Iterator[PackedFile]:
     for name, path in sources.items():
         digest = hashlib.sha256()
         size = 0
@@ -238,7 +238,7 @@ def _members(sources: Mapping[str, Path]) -> Iterator[Member]:
                     size += len(piece)
         except FileNotFoundError as error:
             raise HostError(f"{path} is missing", hint="./invoke lab.snapshots LAB") from error
-        yield Member(name=name, bytes=size, sha256=digest.hexdigest())
+        yield PackedFile(name=name, bytes=size, sha256=digest.hexdigest())
 
 
 def _unfit(manifest: SnapshotManifest, why: object) -> LabError:

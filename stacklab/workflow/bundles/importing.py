@@ -19,7 +19,7 @@ from stacklab import doctor
 from stacklab.errors import AlreadyRunning, HostError, ImageError, LabError
 from stacklab.images import store as images
 from stacklab.model import bundle
-from stacklab.model.bundle import BundleIndex, Member
+from stacklab.model.bundle import BundleIndex, PackedFile
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotManifest
 from stacklab.paths import LabPaths, SnapshotPaths
@@ -172,7 +172,7 @@ class _Importing:
             store.sweep(self._paths, self._context.runner)
             raise
 
-    def _sink(self, member: Member) -> Sink:
+    def _sink(self, member: PackedFile) -> Sink:
         return Sink(member, self._places()[member.name])
 
     def _places(self) -> Mapping[str, Path]:

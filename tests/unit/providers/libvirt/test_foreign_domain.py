@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from stacklab.providers.libvirt import foreign_domain
-from stacklab.providers.libvirt.foreign_domain import ForeignDomain, Nic, Wanted
+from stacklab.providers.libvirt.foreign_domain import ForeignDomain, Nic, NodeHere
 from tests.unit.workflow.snapshots.fake_bundles import LAB, MACHINE, domain_xml, running_xml
 
 HOME = Path("/their/home")
 XML = domain_xml("trio_compute1", "their-uuid", HOME, LAB)
 OURS = Path("/our/home")
-WANTED = Wanted(
+WANTED = NodeHere(
     name="trio_compute1",
     uuid="our-uuid",
     title="ours",
