@@ -95,6 +95,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
+        is_live = item.path.parent == Path(__file__).parent
+        assert not is_live or item.path in places, f"{item.path.name} is not in FILES"
         # A test on containers runs once: no emulated CPU can be blamed for its failure.
         is_on_containers = not place(item)[0]
         if item.path in places and not is_on_containers:
