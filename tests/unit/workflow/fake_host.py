@@ -34,7 +34,7 @@ from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.lab_up import LabUp
-from stacklab.workflow.nodes import clocks, wait
+from stacklab.workflow.nodes import clocks, leases, wait
 from stacklab.workflow.snapshots import recovery
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -174,6 +174,7 @@ def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
         "set_clocks",
         lambda _r, _p, nodes, behind_s=0.0: made.clocks_set.append(tuple(n.name for n in nodes)),
     )
+    monkeypatch.setattr(leases, "renew", lambda *_args: None)
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
     monkeypatch.setattr(
