@@ -6,6 +6,7 @@ of a node that was paused stands still meanwhile; and a lab need not reach an NT
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from stacklab.checks.nodes import clocks
@@ -16,8 +17,7 @@ from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
-from stacklab.tools import ssh, tc
-from stacklab.workflow.nodes.at_once import on_each
+from stacklab.tools import bounded, ssh, tc
 
 _ENOUGH_S = 0.2  # of two nodes, each this near the host's clock, none fails its check
 _TRIES = 3  # a busy node may need half a second from the look at its clock to setting it
@@ -41,7 +41,7 @@ def set_clocks(
         if not _set_clock(runner, paths, node, behind_s):
             silent.append(node)
 
-    on_each(nodes, set_one, name="clock of")
+    bounded.together([functools.partial(set_one, node) for node in nodes], name="clocks")
     return tuple(silent)
 
 

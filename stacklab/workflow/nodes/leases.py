@@ -6,6 +6,7 @@ Addresses stay, with a lease or without one. Vagrant looks for a node's address 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 
 from stacklab.errors import LabError
@@ -14,7 +15,7 @@ from stacklab.nodes import session
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
-from stacklab.workflow.nodes.at_once import on_each
+from stacklab.tools import bounded
 
 _LIMIT_S = 20.0
 _TAG = "leases.renew"
@@ -33,4 +34,4 @@ def renew(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> None:
         with contextlib.suppress(LabError):
             session.ask(runner, paths, node.name, [part], limit_s=_LIMIT_S)
 
-    on_each(nodes, renew_one, name="lease of")
+    bounded.together([functools.partial(renew_one, node) for node in nodes], name="leases")
