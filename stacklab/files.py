@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stacklab.errors import HostError
@@ -25,20 +27,12 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
             path.chmod(mode)
         return False
     make_directory(path.parent)
-    descriptor, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(content)
-            stream.flush()
-            # The content must be on the disk before the file gets its name: a file system may
-            # write the rename first, and a power cut would then leave an empty file.
-            os.fsync(stream.fileno())
-        Path(temporary_name).replace(path)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:
+        with _beside(path, content, mode) as temporary:
+            temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:
             error.filename = str(path)  # which disk is full
-        Path(temporary_name).unlink(missing_ok=True)
         raise
     return True
 
@@ -48,17 +42,27 @@ def create(path: Path, data: str, *, mode: int = 0o644) -> None:
 
     Its directory must exist.
     """
-    descriptor, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _beside(path, _encode(path, data), mode) as temporary:
+        # Unlike a rename, a link never takes the place of another file.
+        os.link(temporary, path)
+
+
+@contextmanager
+def _beside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Hand out a file of that content in the same directory; it goes unless it was moved."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
-            stream.write(_encode(path, data))
+            stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())  # as in `write`
-        # Unlike a rename, a link never takes the place of another file.
-        os.link(temporary_name, path)
+            # The content must be on the disk before the file gets its name: a file system may
+            # write the rename first, and a power cut would then leave an empty file.
+            os.fsync(stream.fileno())
+        yield temporary
     finally:
-        Path(temporary_name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def make_directory(path: Path) -> None:
