@@ -126,7 +126,7 @@ def plan(_c: Any, name: LabName, json: AsJson = False) -> None:
     lab = load(spec.find(name, LABS))
     with session() as context:
         changes = plan.changes_of(context, lab)
-        steps = plan.plan(context, lab)
+        steps = plan.steps(context, lab, changes)
     if json:
         show_json(views.plan_as_dict(changes, steps))
     else:

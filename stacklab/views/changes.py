@@ -32,21 +32,10 @@ def plan_tables(changes: Changes, steps: Sequence[Row]) -> list[Table | str]:
 
 def plan_as_dict(changes: Changes, steps: Sequence[Row]) -> dict[str, object]:
     """Return the same for machines."""
-    lines = []
-    for change in changes:
-        lines.append(
-            {
-                "subject": str(change.subject),
-                "name": change.name,
-                "what": change.what,
-                "before": change.before,
-                "after": change.after,
-                "cost": str(change.cost),
-                "why": change.why,
-            }
-        )
+    from stacklab.workflow.lab.changes.change import CODEC
+
     return {
-        "changes": lines,
+        "changes": [CODEC.encode(change) for change in changes],
         "notes": list(changes.notes),
         "steps": [{"what": what, "action": action, "why": why} for what, action, why in steps],
     }

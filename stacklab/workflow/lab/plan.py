@@ -40,8 +40,12 @@ def changes_of(context: Context, lab: Lab, *, all_as: NodeKind | None = None) ->
 
 def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     """Return rows of (what, what happens to it, why), in the order of lab.up."""
+    return steps(context, lab, changes_of(context, lab))
+
+
+def steps(context: Context, lab: Lab, changes: Changes) -> tuple[Row, ...]:
+    """Return the same, where it is known what changed in the spec."""
     lab_record = registry.read(context.host.lab(lab.name))
-    changes = changes_of(context, lab)
     if lab_record is not None:
         lab = kinds.chosen(lab, lab_record, None)
     return (

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stacklab.codec import Codec
+
 
 class Cost(StrEnum):
     """What following a change takes; of two, the later one is the dearer."""
@@ -105,3 +107,4 @@ class Changes:
 
 
 NO_CHANGES = Changes()
+CODEC = Codec(Change)
