@@ -18,7 +18,7 @@ SUFFIX = ".layer"
 # Their short names have to fit into one mount option: see mount_root in machine.sh.
 MOST = 60
 # A node with a DevStack has 200,000 files; a busy disk takes minutes to delete them.
-_REMOVE_LIMIT_S = 900.0
+REMOVE_LIMIT_S = 900.0
 _LOOK_LIMIT_S = 120.0
 
 
@@ -120,7 +120,7 @@ class Layers:
         """See FrozenDisks.remove."""
         if disks:
             argv = ("rm", "-rf", "--one-file-system", "--", *map(str, disks))
-            self._run(argv, "removing layers that nobody needs", _REMOVE_LIMIT_S)
+            self._run(argv, "removing layers that nobody needs", REMOVE_LIMIT_S)
 
     def _run(self, argv: tuple[str, ...], what: str, limit_s: float) -> str:
         command = Command(argv=as_root(argv), what=what, timeout_s=limit_s)

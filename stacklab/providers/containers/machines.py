@@ -18,8 +18,6 @@ from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0
-# A node with a DevStack has 200,000 files; a busy disk takes minutes to delete them.
-_REMOVE_LIMIT_S = 900.0
 _REMOVING = ("remove", "take-back")
 # Of processes and threads in a node: one for each MiB of its memory, within these. Where no systemd
 # runs, a host's own limit is 32768 (kernel.pid_max), and systemd gives a container 16384.
@@ -148,7 +146,7 @@ class Machines:
     ) -> None:
         # In English: `failures` looks for what mount and sudo say.
         english = {"LC_ALL": "C"}
-        limit_s = _REMOVE_LIMIT_S if action in _REMOVING else _LIMIT_S
+        limit_s = layers.REMOVE_LIMIT_S if action in _REMOVING else _LIMIT_S
         argv = self._argv(container, action, *words, settings={**english, **(settings or {})})
         command = Command(
             argv=as_root(argv),

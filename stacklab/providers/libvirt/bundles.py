@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -132,11 +133,8 @@ class LibvirtBundles:
         )
 
     def _ask(self, question: Callable[[LibvirtMemory], _T]) -> _T:
-        libvirt = self._connect()
-        try:
+        with contextlib.closing(self._connect()) as libvirt:
             return question(libvirt)
-        finally:
-            libvirt.close()
 
 
 def _nic(lab: Lab, name: str, mac: str) -> Nic:

@@ -7,6 +7,7 @@ on: each restore begins a new overlay above it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -165,11 +166,8 @@ class LibvirtSnapshots:
             time.sleep(_POLL_S)
 
     def _ask(self, question: Callable[[LibvirtMemory], _T]) -> _T:
-        libvirt = self._connect()
-        try:
+        with contextlib.closing(self._connect()) as libvirt:
             return question(libvirt)
-        finally:
-            libvirt.close()
 
     def _on_all(self, work: Callable[[LibvirtNode, LibvirtMemory], None]) -> None:
         """Do this for all nodes at once, each by a connection of its own.

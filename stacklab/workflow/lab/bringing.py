@@ -271,14 +271,14 @@ class Bringing:
     def _start_nodes(
         self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]
     ) -> None:
-        names = [node.name for node in (*booting, *paused)]
+        starting = [node.name for node in (*booting, *paused)]
         made = [node.name for node in booting if not self._record_of(node).is_created]
         # Before they exist: what was done on the nodes that they replace is lost.
         Journal(self._paths.journal).note_new_nodes(made)
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
         started = time.monotonic()
-        if names:
-            provider.up(self._lab, self._paths, self._record, names)
+        if starting:
+            provider.up(self._lab, self._paths, self._record, starting)
             for node in booting:
                 self._write_node(self._record_of(node).as_booted())
         waiter.start(self._lab.nodes)
