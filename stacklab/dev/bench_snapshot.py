@@ -15,6 +15,7 @@ is being restored: after a kill, the next command on the lab does that.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import shutil
@@ -34,14 +35,12 @@ from stacklab.providers.raw_memory import HasRawMemory, RawMemory
 from stacklab.providers.snapshot_maker import SnapshotMaker
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
-from stacklab.workflow.snapshots import intent, saving
-from stacklab.workflow.snapshots.intent import Doing, Intent
+from stacklab.workflow.snapshots import intent, restoring, saving, store
 
 # To this one the lab is brought back; the other ones are made and deleted in each later round.
 FIRST = "bench"
 LATER = "bench-later"
 
-_FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 # At the same time: both snapshots, and what the provider saves or is given as copies.
 _MEMORIES = 3
 _REACH_LIMIT_S = 120.0
@@ -85,15 +84,7 @@ class SnapshotBench:
             "lab": self.lab,
             "rounds": self.rounds,
             "costs": [*self.costs.as_dicts()],
-            "sizes": [
-                {
-                    "node": size.node,
-                    "memory_mib": size.memory_mib,
-                    "disk_mib": size.disk_mib,
-                    "raw_mib": size.raw_mib,
-                }
-                for size in self.sizes
-            ],
+            "sizes": [dataclasses.asdict(size) for size in self.sizes],
         }
 
 
@@ -137,20 +128,14 @@ def _ready_lab(context: Context, name: str, rounds: int) -> tuple[LabPaths, Snap
             )
         saving.refuse_unreachable(context.provider(record))
         maker = saving.maker_of(context, lab, record)
-        _refuse_full_disk(paths, maker.bytes_needed())
-    return paths, maker
-
-
-def _refuse_full_disk(paths: LabPaths, memory_bytes: int) -> None:
-    root = paths.host.root
-    needed = _MEMORIES * memory_bytes + _FREE_BYTES
-    free = shutil.disk_usage(root).free
-    if free < needed:
-        raise HostError(
-            f"{root} has {free / 1e9:.1f} GB free; the bench takes up to {needed / 1e9:.1f} GB, "
-            f"{_MEMORIES} times the nodes' memory",
-            hint=f"./invoke lab.snapshots {paths.name}, image.prune, or set STACKLAB_HOME",
+        store.refuse_full_disk(
+            context.host,
+            _MEMORIES * maker.bytes_needed(),
+            what="the bench",
+            why=f", {_MEMORIES} times the nodes' memory",
+            hint=f"./invoke lab.snapshots {name}, image.prune, or set STACKLAB_HOME",
         )
+    return paths, maker
 
 
 class _Run:
@@ -210,11 +195,7 @@ class _Run:
     def _save_and_restore_raw(self, first: SnapshotManifest) -> Mapping[str, int]:
         """Measure the provider's own commands; return the bytes that it saved of each node."""
         costs, raw = self.result.costs, self._raw
-        wanted = Intent(
-            doing=Doing.RESTORE,
-            snapshot=FIRST,
-            disks={node: part.disk for node, part in first.nodes.items()},
-        )
+        wanted = restoring.intent_of(first)
         with self._context.lab_lock(self._paths.name) as paths:
             self._make_work()
             self._refuse_unreadable(first)

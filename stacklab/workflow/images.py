@@ -13,6 +13,7 @@ from stacklab.images.store import StoredImage
 from stacklab.providers import registry
 from stacklab.workflow import base_image
 from stacklab.workflow.context import Context
+from stacklab.workflow.snapshots import listing
 from stacklab.workflow.snapshots import store as snapshots
 
 
@@ -57,7 +58,7 @@ def prune(context: Context) -> tuple[str, ...]:
     """Delete the images that no lab uses and no `lab.up` would take; returns their keys."""
     image_build.clean_up(context.host, context.runner)
     # What an import that was killed has left is below no snapshot, but takes as much.
-    snapshots.sweep_all(context.host, context.runner)
+    listing.sweep_all(context)
     in_use = _keys_in_use(context)
     current = _current_keys(context)
     unused = store.unused(context.host, in_use, current)

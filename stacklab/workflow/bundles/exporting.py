@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,6 @@ from stacklab.workflow.bundles import bundle_files, bundle_lab
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.snapshots import saving, store
-
-_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,16 +226,11 @@ def _sources(
 
 def _members(sources: Mapping[str, Path]) -> Iterator[PackedFile]:
     for name, path in sources.items():
-        digest = hashlib.sha256()
-        size = 0
         try:
-            with path.open("rb") as stream:
-                while piece := stream.read(_PIECE_BYTES):
-                    digest.update(piece)
-                    size += len(piece)
+            digest, size = images.sha256(path), path.stat().st_size
         except FileNotFoundError as error:
             raise HostError(f"{path} is missing", hint="./invoke lab.snapshots LAB") from error
-        yield PackedFile(name=name, bytes=size, sha256=digest.hexdigest())
+        yield PackedFile(name=name, bytes=size, sha256=digest)
 
 
 def _unfit(manifest: SnapshotManifest, why: object) -> LabError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from stacklab.model.bundle import BundleIndex, PackedFile
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotManifest
 from stacklab.paths import LabPaths, SnapshotPaths
-from stacklab.providers import frozen_disks, registry
+from stacklab.providers import registry
 from stacklab.providers.bundling import BundleMaker, ForeignNode
 from stacklab.record import LabRecord
 from stacklab.tools import qcow2
@@ -34,8 +33,6 @@ from stacklab.workflow.bundles.exporting import bases_there, maker_for
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.snapshots import store
-
-_FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,12 @@ def import_(context: Context, file: Path, load: Callable[[str], Lab]) -> Importe
         maker = maker_for(context, manifest)
         _refuse_other_hardware(maker, manifest)
         image = _image_here(context, index, lab)
-        _refuse_full_disk(paths, index)
+        store.refuse_full_disk(
+            context.host,
+            index.bytes,
+            what="the bundle",
+            hint="./invoke image.prune, or set STACKLAB_HOME",
+        )
         _refuse_taken_networks(context, lab)
         return _Importing(context, file, index, lab, paths, maker, image).run()
 
@@ -113,17 +115,6 @@ def _image_here(context: Context, index: BundleIndex, lab: Lab) -> str:
             f"{lab.name} {index.manifest.name} --with-image",
         )
     return images.key_of_imported(name, wanted.sha256)
-
-
-def _refuse_full_disk(paths: LabPaths, index: BundleIndex) -> None:
-    needed = index.bytes + _FREE_BYTES
-    free = shutil.disk_usage(paths.host.root).free
-    if free < needed:
-        raise HostError(
-            f"{paths.host.root} has {free / 1e9:.1f} GB free; the bundle takes up to "
-            f"{needed / 1e9:.1f} GB",
-            hint="./invoke image.prune, or set STACKLAB_HOME",
-        )
 
 
 def _refuse_taken_networks(context: Context, lab: Lab) -> None:
@@ -280,8 +271,7 @@ class _Importing:
             size = place.memory(node).stat().st_size
             parts[node] = NodePart(disk=chain[0].name, memory_bytes=size)
         all_disks = [disk for chain in disks.values() for disk in chain]
-        taken = sum(path.stat().st_blocks * 512 for path in place.root.iterdir())
-        taken += frozen_disks.bytes_of(all_disks, self._context.runner)
+        taken = store.bytes_taken(place, all_disks, self._context.runner)
         return dataclasses.replace(
             self._index.manifest, image=self._image, nodes=parts, bytes=taken
         )

@@ -85,6 +85,13 @@ def _remove_directory(paths: LabPaths) -> None:
         ) from error
 
 
+def clear_away(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> None:
+    """Remove a lab, but for its keys and passwords, with which it can be made again."""
+    remove(context, paths, lab_record)
+    paths.record.unlink(missing_ok=True)
+    paths.resolved.unlink(missing_ok=True)
+
+
 def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> bool:
     """Remove everything outside the lab's directory; the caller removes the record."""
     if lab_record is None:

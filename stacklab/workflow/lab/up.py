@@ -9,7 +9,7 @@ from stacklab.workflow.lab.bringing import Bringing
 from stacklab.workflow.lab.changes.following import Following
 from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
-from stacklab.workflow.lab.ending import remove
+from stacklab.workflow.lab.ending import clear_away
 from stacklab.workflow.lab.lab_up import LabUp
 
 
@@ -75,9 +75,7 @@ def rebuild(
         came_back = None if is_cold else bringing.come_back(before, choice)
         if came_back is not None:
             return came_back
-        remove(context, paths, read_own(paths))
-        paths.record.unlink(missing_ok=True)
-        paths.resolved.unlink(missing_ok=True)
+        clear_away(context, paths, read_own(paths))
         return bringing.bring(None, choice, checks=checks)
 
 

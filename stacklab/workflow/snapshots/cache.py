@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import yaml
 
-from stacklab import record
 from stacklab.errors import HostError, LabError
 from stacklab.model.lab import Size
 from stacklab.model.snapshot import SnapshotManifest
-from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths import PRISTINE, HostPaths, LabPaths
 from stacklab.workflow.context import Context
 from stacklab.workflow.snapshots import store
 
@@ -38,25 +37,26 @@ class Kept:
 
 def listed(host: HostPaths) -> tuple[Kept, ...]:
     """Return what is kept, the one that was used last first."""
-    up = record.names(host)
     found: list[Kept] = []
     for directory in host.snapshots.glob("*/"):
-        with contextlib.suppress(LabError):  # no lab's directory, or a damaged one
-            paths = host.lab(directory.name)
-            if paths.pristine().manifest.exists():
-                found.append(_read(paths, is_up=paths.name in up))
+        kept = of_lab(host, directory.name)
+        if kept is not None:
+            found.append(kept)
     return tuple(sorted(found, key=lambda kept: kept.used_at, reverse=True))
 
 
-def _read(paths: LabPaths, *, is_up: bool) -> Kept:
-    manifest = store.read(paths, paths.pristine().name)
-    used_at = paths.pristine().manifest.stat().st_mtime
-    return Kept(manifest=manifest, used_at=used_at, is_up=is_up)
-
-
 def of_lab(host: HostPaths, name: str) -> Kept | None:
-    """Return a lab's; None if there is none."""
-    return next((kept for kept in listed(host) if kept.lab == name), None)
+    """Return a lab's; None if there is none, or if it is damaged."""
+    with contextlib.suppress(LabError):  # also for what can't be a lab's name
+        paths = host.lab(name)
+        manifest_file = paths.pristine().manifest
+        if manifest_file.exists():
+            return Kept(
+                manifest=store.read(paths, PRISTINE),
+                used_at=manifest_file.stat().st_mtime,
+                is_up=paths.record.exists(),
+            )
+    return None
 
 
 def note_use(paths: LabPaths) -> None:

@@ -10,7 +10,7 @@ from stacklab.stages.attempt import StageResult
 from stacklab.stages.engine import AfterStage
 from stacklab.words import suggest
 from stacklab.workflow.context import Context
-from stacklab.workflow.snapshots import saving, store
+from stacklab.workflow.snapshots import saving
 
 NODES = "nodes"  # what comes before the first stage of an installer
 
@@ -43,9 +43,7 @@ def _take(context: Context, lab: Lab, record: LabRecord, stage: str) -> None:
     """Make a snapshot in the place of an earlier one of that stage; a failure is said."""
     place = context.host.lab(lab.name).snapshot(name_of(stage))
     try:
-        store.remove(place)
-        saving.save_held(context, lab, record, place)
-        store.sweep(place.lab, context.runner)
+        saving.replace_held(context, lab, record, place)
     except LabError as error:
         context.progress.note("host", f"no snapshot after {stage}: {error.message}")
 

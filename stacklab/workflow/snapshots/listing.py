@@ -1,8 +1,10 @@
-"""`lab.snapshots` and `lab.snapshot-delete`."""
+"""`lab.snapshots` and `lab.snapshot-delete`; and what killed commands have left of snapshots."""
 
 from __future__ import annotations
 
-from stacklab.errors import LabError
+import contextlib
+
+from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.snapshot import SnapshotManifest
 from stacklab.workflow.context import Context, not_up
 from stacklab.workflow.snapshots import store
@@ -25,3 +27,14 @@ def delete(context: Context, name: str, snapshot: str) -> None:
             raise LabError(f"lab {name} does not have a snapshot {snapshot}")
         store.remove(place)
         store.sweep(paths, context.runner)
+
+
+def sweep_all(context: Context) -> None:
+    """Remove what killed commands have left of snapshots, of each lab that nobody holds."""
+    for directory in sorted(context.host.snapshots.glob("*/")):
+        with (
+            contextlib.suppress(AlreadyRunning),
+            context.lab_lock(directory.name, finishes=False, wait_s=0) as paths,
+        ):
+            if not paths.snapshot_intent.exists():
+                store.sweep(paths, context.runner)

@@ -55,18 +55,14 @@ def keep(
         return
     if cache.limit_bytes(context.host) == 0:
         return
-    machine = saving.maker_of(context, lab, lab_record).machine()
     try:
-        # Its disks stay as long as nodes lie on them.
-        store.remove(paths.pristine())
-        manifest = saving.save_held(context, lab, lab_record, paths.pristine())
+        manifest = saving.replace_held(context, lab, lab_record, paths.pristine())
         manifest = dataclasses.replace(
             manifest,
-            inputs=inputs_of(context, lab, image=lab_record.image, machine=machine),
+            inputs=inputs_of(context, lab, image=lab_record.image, machine=manifest.machine),
             checks_passed=sum(result.is_passed for result in results),
         )
         store.write(paths.pristine(), manifest)
-        store.sweep(paths, context.runner)
         cache.prune(context, keep=paths.name)
     except LabError as error:
         context.progress.note("host", f"no pristine snapshot for the next lab.up: {error.message}")
@@ -129,9 +125,7 @@ def why_cold_start(context: Context, lab: Lab, paths: LabPaths, *, image: str) -
 
 def _forget_lab(context: Context, paths: LabPaths) -> None:
     """Remove what a failed restore has left of the lab, and the snapshot that failed."""
-    ending.remove(context, paths, read_own(paths))
-    paths.record.unlink(missing_ok=True)
-    paths.resolved.unlink(missing_ok=True)
+    ending.clear_away(context, paths, read_own(paths))
     store.remove(paths.pristine())
     intent.forget(paths)
 

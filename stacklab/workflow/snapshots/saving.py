@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from stacklab.errors import HostError, LabError, ProviderError
+from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
 from stacklab.model.state import NodeState
@@ -26,7 +25,6 @@ _STORING = {
     SnapshotKind.MEMORY: "write the nodes' memory",
     SnapshotKind.DISKS: "shut down, and freeze disks",
 }
-_FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 
 
 def save(context: Context, name: str, snapshot: str) -> SnapshotManifest:
@@ -61,8 +59,24 @@ def save_held(
     """Make it; the caller holds the lab's lock, and the lab has no snapshot of that name."""
     maker = maker_of(context, lab, record)
     _refuse_half_up(context, record)
-    _refuse_full_disk(place, maker)
+    store.refuse_full_disk(
+        place.lab.host,
+        maker.bytes_needed(),
+        what="a snapshot",
+        hint=f"./invoke lab.snapshots {place.lab.name}, image.prune, or set STACKLAB_HOME",
+    )
     return _Saving(context, lab, record, place, maker).run()
+
+
+def replace_held(
+    context: Context, lab: Lab, record: LabRecord, place: SnapshotPaths
+) -> SnapshotManifest:
+    """Do the same in the place of an earlier snapshot of that name."""
+    store.remove(place)
+    manifest = save_held(context, lab, record, place)
+    # The disks of the earlier one, once nothing lies on them any more.
+    store.sweep(place.lab, context.runner)
+    return manifest
 
 
 def maker_of(context: Context, lab: Lab, record: LabRecord) -> SnapshotMaker:
@@ -97,17 +111,6 @@ def _refuse_half_up(context: Context, record: LabRecord) -> None:
             f"lab {record.name} does not run whole: {', '.join(wrong)}",
             hint=f"./invoke lab.up {record.name} first, or undo its faults: "
             f"./invoke lab.fault {record.name} --undo",
-        )
-
-
-def _refuse_full_disk(place: SnapshotPaths, maker: SnapshotMaker) -> None:
-    needed = maker.bytes_needed() + _FREE_BYTES
-    free = shutil.disk_usage(place.lab.host.root).free
-    if free < needed:
-        raise HostError(
-            f"{place.lab.host.root} has {free / 1e9:.1f} GB free; a snapshot takes up to "
-            f"{needed / 1e9:.1f} GB",
-            hint=f"./invoke lab.snapshots {place.lab.name}, image.prune, or set STACKLAB_HOME",
         )
 
 
@@ -155,7 +158,9 @@ class _Saving:
 
     def _settle(self, manifest: SnapshotManifest) -> SnapshotManifest:
         """Set the nodes right that go on, and complete the manifest."""
-        manifest = store.measure(self._place, manifest, self._context.runner)
+        disks = [self._paths.frozen_disks / disk for disk in manifest.disks]
+        taken = store.bytes_taken(self._place, disks, self._context.runner)
+        manifest = dataclasses.replace(manifest, bytes=taken)
         store.write(self._place, manifest)
         try:
             restarting.settle(

@@ -6,21 +6,21 @@ neither a snapshot nor a node's disk is above it any more.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
-from stacklab import files, locks
+from stacklab import files
 from stacklab.codec import NotSuchData
-from stacklab.errors import AlreadyRunning, LabError
+from stacklab.errors import HostError, LabError
 from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.paths import PRISTINE, STAGE_PREFIX, HostPaths, LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
 from stacklab.providers import frozen_disks
 from stacklab.words import suggest
 
+_FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
 _SECRET = 0o700
 # QEMU, as a user of its own, reads the frozen disks.
 _PASSABLE = 0o711
@@ -107,20 +107,6 @@ def sweep(paths: LabPaths, runner: Runner) -> None:
         shutil.rmtree(paths.snapshots)
 
 
-def sweep_all(host: HostPaths, runner: Runner) -> None:
-    """Sweep the snapshots of each lab that no other command holds."""
-    for directory in sorted(host.snapshots.glob("*/")):
-        paths = host.lab(directory.name)
-        with (
-            contextlib.suppress(AlreadyRunning),
-            locks.held(paths.lock, f"lab {paths.name}"),
-        ):
-            if not paths.snapshot_intent.exists():
-                sweep(paths, runner)
-            if not paths.root.exists():
-                paths.lock.unlink(missing_ok=True)
-
-
 def remove_all(paths: LabPaths, runner: Runner, *, but: str = "") -> bool:
     """Remove all snapshots of a lab whose nodes are gone, but for the one of that name.
 
@@ -162,9 +148,19 @@ def images(host: HostPaths) -> set[str]:
     return keys
 
 
-def measure(place: SnapshotPaths, manifest: SnapshotManifest, runner: Runner) -> SnapshotManifest:
-    """Return the manifest with what its snapshot takes on this host's disk, holes left out."""
-    disks = [place.lab.frozen_disks / disk for disk in manifest.disks]
+def bytes_taken(place: SnapshotPaths, disks: Collection[Path], runner: Runner) -> int:
+    """Return what a snapshot with these disks takes on this host's disk, holes left out."""
     taken = sum(path.stat().st_blocks * 512 for path in place.root.iterdir())
-    taken += frozen_disks.bytes_of(disks, runner)
-    return dataclasses.replace(manifest, bytes=taken)
+    return taken + frozen_disks.bytes_of(disks, runner)
+
+
+def refuse_full_disk(host: HostPaths, needed: int, *, what: str, hint: str, why: str = "") -> None:
+    """Raise HostError unless so many bytes fit beside what running nodes may still write."""
+    wanted = needed + _FREE_BYTES
+    free = shutil.disk_usage(host.root).free
+    if free < wanted:
+        raise HostError(
+            f"{host.root} has {free / 1e9:.1f} GB free; {what} takes up to "
+            f"{wanted / 1e9:.1f} GB{why}",
+            hint=hint,
+        )
