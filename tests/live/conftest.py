@@ -4,7 +4,7 @@ Base images that this host has, built from the same inputs, are taken over: buil
 ten minutes. With STACKLAB_LIVE_BUILDS=1 they are built in any case.
 
 They use the shipped labs under their own names, so they refuse to start on a host
-where those are up: what a person runs is never touched.
+where those are, up or off: what a person made is never touched.
 
 A test runs with nodes that are containers, or with VMs, or with both, one after the other: its mark
 `kinds` says so, and without one it runs with containers. These are there in seconds; emulated VMs
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -31,8 +30,10 @@ import pytest
 from stacklab import files
 from stacklab.images import catalogue, store
 from stacklab.paths import HostPaths
+from stacklab.process.runner import SubprocessRunner
+from stacklab.tools import libvirtd
 from tests.live.labs import CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
-from tests.live.remains import assert_gone, left_of
+from tests.live.remains import assert_gone, left_of, virsh, why_virsh_fails
 from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
 
 # contrail-3node is destroyed at the end of its last file: an idle emulated node costs CPU time, too.
@@ -133,12 +134,15 @@ def stacklab() -> Iterator[Stacklab]:
     typed = Stacklab()
     typed.run("doctor")  # starts nothing, but says what this host is
     remove_home(typed, HOME)  # of a run that was killed
-    probe = subprocess.run(
-        ("virsh", "-c", "qemu:///system", "list", "--all", "--name"), capture_output=True, text=True
-    )
-    taken = [name for name in probe.stdout.split() if name.split("_")[0] in LABS]
+    # What is defined is known even after a reboot of the host, but only by a libvirtd that runs.
+    libvirtd.ensure(SubprocessRunner(), why_virsh_fails, print)
+    taken = [
+        name
+        for name in virsh("list", "--all") + virsh("net-list", "--all")
+        if name.split("_")[0] in LABS
+    ]
     assert not taken, (
-        f"these are up on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
+        f"these are on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
     )
     if not os.environ.get("STACKLAB_LIVE_BUILDS"):
         borrow_images(HostPaths.default(), HostPaths(HOME))

@@ -23,6 +23,15 @@ def virsh(*words: str) -> list[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
 
 
+def why_virsh_fails() -> str | None:
+    """Why libvirtd does not answer; None: it does."""
+    try:
+        virsh("list")
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr)
+    return None
+
+
 def processes(needle: str) -> list[str]:
     """Command lines of processes that mention a string."""
     found = []
