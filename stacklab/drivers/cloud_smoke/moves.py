@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import openstack
 
 from stacklab.drivers.cloud_smoke.guests import Guests
-from stacklab.drivers.cloud_smoke.resources import LARGER_FLAVOR, Resources, reason_of_error
+from stacklab.drivers.cloud_smoke.resources import LARGER_FLAVOR, Resources
 from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
 
 _MOVED_S = 600.0
@@ -30,38 +28,24 @@ class Moves:
         target = self._resources.server(other).hypervisor_hostname
         pings = self._guests.begin_pings(other, name)
         self._cloud.compute.live_migrate_server(server, host=target, block_migration="auto")
-        self._wait_until_moved(name, target)
+        wait_until_nothing_is_missing(lambda: self._unfinished_move(server.id), _MOVED_S)
+        self._resources.wait_for_status([name], "ACTIVE", _MOVED_S)
+        found = self._resources.server(name).hypervisor_hostname
+        if found != target:
+            raise StepFailed(f"nova has moved {name}, but it is on {found} as before")
         # Packets of neutron's announcement may be on their way still.
         self._guests.ping(other, name)
         return f"to {target}; {self._guests.end_pings(other, pings)}"
 
-    def _wait_until_moved(self, name: str, target: str) -> None:
-        def look() -> str:
-            server = self._unbroken(name)
-            if server.status != "ACTIVE" or server.task_state:
-                return f"{name} is {server.task_state or server.status}"
-            if server.hypervisor_hostname != target:
-                return f"{name} is on {server.hypervisor_hostname} as before: {self._why(server)}"
-            return ""
-
-        wait_until_nothing_is_missing(look, _MOVED_S)
-
-    def _unbroken(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
-        """Return a VM as it is now; raises StepFailed if nova has given it up."""
-        server = self._resources.server(name)
-        if server.status == "ERROR":
-            raise StepFailed(reason_of_error(server))
-        return server
-
-    def _why(self, server: Any) -> str:  # noqa: ANN401  openstacksdk's
-        """Return what nova has on record of the last migration."""
-        for migration in self._cloud.compute.migrations(instance_uuid=server.id):
+    def _unfinished_move(self, server_id: str) -> str:
+        """Return how far nova is with a VM's migration, "" if it is done."""
+        for migration in self._cloud.compute.migrations(instance_uuid=server_id):
             if migration.status in ("error", "failed"):
                 raise StepFailed(
                     f"nova gave the migration up: {migration.status}; "
                     f"its reason is in the journal of {migration.source_compute}"
                 )
-            return str(migration.status)
+            return "" if migration.status == "completed" else f"the move is {migration.status}"
         return "no migration on record"
 
     def resize(self, name: str) -> str:
@@ -69,15 +53,8 @@ class Moves:
         compute = self._cloud.compute
         flavor = compute.find_flavor(self._resources.full_name(LARGER_FLAVOR), ignore_missing=False)
         compute.resize_server(self._resources.server(name), flavor)
-        self._wait_for_status(name, "VERIFY_RESIZE")
+        self._resources.wait_for_status([name], "VERIFY_RESIZE", _RESIZED_S)
         compute.confirm_server_resize(self._resources.server(name))
-        self._wait_for_status(name, "ACTIVE")
+        self._resources.wait_for_status([name], "ACTIVE", _RESIZED_S)
         self._guests.host_logs_in(name)
         return f"on {self._resources.server(name).hypervisor_hostname}"
-
-    def _wait_for_status(self, name: str, status: str) -> None:
-        def look() -> str:
-            server = self._unbroken(name)
-            return "" if server.status == status else f"{name} is {server.status}"
-
-        wait_until_nothing_is_missing(look, _RESIZED_S)

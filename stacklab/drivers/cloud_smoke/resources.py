@@ -95,7 +95,13 @@ class Resources:
     def _outside_id(self, external: Mapping[str, str]) -> str:
         """Return the id of the external network: the installer's, or ours."""
         name = external["name"] or self.full_name("external")
-        return str(self._cloud.network.find_network(name, ignore_missing=False).id)
+        return str(self._network(name).id)
+
+    def _network(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
+        """Return a network; find_network would ask twice, as if the name were an id."""
+        for network in self._cloud.network.networks(name=name):
+            return network
+        raise StepFailed(f"neutron knows no network {name}")
 
     def _make_security_group(self) -> None:
         group = self._cloud.network.create_security_group(name=self.full_name("group"))
@@ -114,7 +120,7 @@ class Resources:
         compute = self._cloud.compute
         image = self._cloud.image.find_image(self.full_name("image"), ignore_missing=False)
         flavor = compute.find_flavor(self.full_name("flavor"), ignore_missing=False)
-        tenant = self._cloud.network.find_network(self.full_name("network"), ignore_missing=False)
+        tenant = self._network(self.full_name("network"))
         for guest in guests:
             compute.create_server(
                 name=self.full_name(guest.name),
@@ -125,7 +131,7 @@ class Resources:
                 security_groups=[{"name": self.full_name("group")}],
                 availability_zone=f"nova:{guest.host}",
             )
-        wait_until_nothing_is_missing(self._not_active, _ACTIVE_S)
+        self.wait_for_status([guest.name for guest in guests], "ACTIVE", _ACTIVE_S)
         servers = {guest.name: self.server(guest.name) for guest in guests}
         self._check_places(servers, guests)
         return {name: self._fixed_address(server) for name, server in servers.items()}
@@ -141,15 +147,27 @@ class Resources:
         (address,) = server.addresses[self.full_name("network")]
         return str(address["addr"])
 
-    def _not_active(self) -> str:
-        """Return which VMs are not up yet; raises StepFailed with nova's reason for one."""
-        waiting = []
-        for server in self.servers():
-            if server.status == "ERROR":
-                raise StepFailed(f"{server.name}: {reason_of_error(server)}")
-            if server.status != "ACTIVE":
-                waiting.append(f"{server.name} is {server.task_state or server.status}")
-        return ", ".join(waiting)
+    def wait_for_status(self, names: Sequence[str], status: str, limit_s: float) -> None:
+        """Wait until nova gives all these VMs a status; raises StepFailed with its reason if not.
+
+        Only names are asked for: to tell more, nova asks neutron for ports and security groups,
+        and takes a minute of an emulated controller that has other work.
+        """
+        ours = {self.full_name(name) for name in names}
+
+        def look() -> str:
+            waiting = ours - self._names_in_status(status)
+            broken = waiting and waiting & self._names_in_status("ERROR")
+            for name in sorted(broken):
+                server = self.server(name.removeprefix(self.full_name("")))
+                raise StepFailed(f"{name}: {reason_of_error(server)}")
+            return f"not {status}: {', '.join(sorted(waiting))}" if waiting else ""
+
+        wait_until_nothing_is_missing(look, limit_s)
+
+    def _names_in_status(self, status: str) -> set[str]:
+        servers = self._cloud.compute.servers(details=False, status=status)
+        return {server.name for server in self._ours(servers)}
 
     def give_floating_addresses(self, external: Mapping[str, str]) -> Mapping[str, str]:
         """Give each VM a floating address; returns them by the VMs' names."""
@@ -169,18 +187,20 @@ class Resources:
 
     def server(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
         """Return a VM as it is now, with all that nova tells an administrator of it."""
-        compute = self._cloud.compute
-        found = compute.find_server(self.full_name(name))
-        if found is None:
-            raise StepFailed(f"nova does not know {name} any more")
-        return compute.get_server(found.id)
+        for found in self.servers():
+            if found.name == self.full_name(name):
+                return self._cloud.compute.get_server(found.id)
+        raise StepFailed(f"nova does not know {name} any more")
 
     def servers(self) -> list[Any]:
-        """Return our VMs."""
-        return list(self._ours(self._cloud.compute.servers()))
+        """Return our VMs, with no more than their names and ids."""
+        return list(self._ours(self._cloud.compute.servers(details=False)))
 
     def delete_all(self) -> None:
         """Delete everything of ours, whichever run made it; raises StepFailed for what stays."""
+        # Most runs find nothing: then the lists that prove it are enough.
+        if not self._names_left():
+            return
         cloud = self._cloud
         for server in self.servers():
             cloud.compute.delete_server(server, force=True)
@@ -193,9 +213,12 @@ class Resources:
             cloud.compute.delete_flavor(flavor)
         for key in self._ours(cloud.compute.keypairs()):
             cloud.compute.delete_keypair(key)
-        left = [thing.name for thing in self._everything()]
+        left = self._names_left()
         if left:
             raise StepFailed(f"still there: {', '.join(left)}")
+
+    def _names_left(self) -> list[str]:
+        return [thing.name for thing in self._everything()]
 
     def _names_of_servers(self) -> str:
         return ", ".join(server.name for server in self.servers())

@@ -6,11 +6,14 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from stacklab.drivers.cloud_smoke.proof import Act, Guest
+
+if TYPE_CHECKING:
+    from stacklab.drivers.cloud_smoke.resources import Resources
 
 ORDERS = {
     "auth": {},
@@ -137,3 +140,99 @@ def test_the_host_key_of_the_last_boot_counts(
     guests._learn_host_key("vm-a")
     guests._learn_host_key("vm-a")
     assert known.read_text() == f"198.51.100.7 {new}\n"
+
+
+class FakeNova:
+    """VMs by name, with what their status is at each look; says what it was asked."""
+
+    def __init__(self, **statuses: list[str]) -> None:
+        self._statuses = statuses
+        self.details = 0
+
+    def servers(self, *, details: bool, status: str = "") -> list[SimpleNamespace]:
+        assert not details, "a detail costs neutron five requests"
+        return [
+            SimpleNamespace(name=f"smoke-{name}", id=name)
+            for name, now in self._statuses.items()
+            if status in ("", now[0])
+        ]
+
+    def pass_time(self, _seconds: float) -> None:
+        for name, now in self._statuses.items():
+            self._statuses[name] = now[1:] or now
+
+    def get_server(self, server_id: str) -> SimpleNamespace:
+        self.details += 1
+        return SimpleNamespace(id=server_id, fault={"message": "No valid host was found"})
+
+
+def resources_of(nova: FakeNova, monkeypatch: pytest.MonkeyPatch) -> Resources:
+    from stacklab.drivers.cloud_smoke import steps
+    from stacklab.drivers.cloud_smoke.resources import Resources as Made
+
+    monkeypatch.setattr(steps.time, "sleep", nova.pass_time)
+    return Made(SimpleNamespace(compute=nova), "smoke", has_volumes=False)  # type: ignore[arg-type]
+
+
+def test_waiting_for_vms_asks_nova_for_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    nova = FakeNova(a=["BUILD", "ACTIVE"], b=["BUILD", "BUILD", "ACTIVE"])
+    resources_of(nova, monkeypatch).wait_for_status(["a", "b"], "ACTIVE", 60)
+    assert nova.details == 0
+
+
+def test_a_vm_that_nova_gave_up_ends_the_wait_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from stacklab.drivers.cloud_smoke.steps import StepFailed
+
+    nova = FakeNova(a=["BUILD", "ACTIVE"], b=["BUILD", "ERROR"])
+    with pytest.raises(StepFailed, match="smoke-b: No valid host was found"):
+        resources_of(nova, monkeypatch).wait_for_status(["a", "b"], "ACTIVE", 60)
+
+
+def test_vms_that_do_not_come_up_are_named_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stacklab.drivers.cloud_smoke.steps import StepFailed
+
+    nova = FakeNova(a=["ACTIVE"], b=["BUILD"])
+    with pytest.raises(StepFailed, match="not ACTIVE: smoke-b"):
+        resources_of(nova, monkeypatch).wait_for_status(["a", "b"], "ACTIVE", -1)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "says"),
+    [
+        ([], "no migration on record"),
+        (["running", "error"], "the move is running"),
+        (["completed"], ""),
+    ],
+)
+def test_the_last_migration_says_how_far_a_move_is(statuses: list[str], says: str) -> None:
+    from stacklab.drivers.cloud_smoke.moves import Moves
+
+    migrations = [SimpleNamespace(status=status, source_compute="one") for status in statuses]
+    cloud: Any = SimpleNamespace(
+        compute=SimpleNamespace(migrations=lambda instance_uuid: migrations)
+    )
+    moves = Moves(cloud, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    assert moves._unfinished_move("1") == says
+
+
+def test_a_migration_that_nova_gave_up_names_where_its_reason_is() -> None:
+    from stacklab.drivers.cloud_smoke.moves import Moves
+    from stacklab.drivers.cloud_smoke.steps import StepFailed
+
+    migrations = [SimpleNamespace(status="failed", source_compute="one")]
+    cloud: Any = SimpleNamespace(
+        compute=SimpleNamespace(migrations=lambda instance_uuid: migrations)
+    )
+    moves = Moves(cloud, SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]
+    with pytest.raises(StepFailed, match="journal of one"):
+        moves._unfinished_move("1")
+
+
+def test_nothing_is_deleted_where_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stacklab.drivers.cloud_smoke.resources import Resources
+
+    resources = Resources(SimpleNamespace(), "smoke", has_volumes=False)  # type: ignore[arg-type]
+    monkeypatch.setattr(resources, "_everything", lambda: iter(()))
+    resources.delete_all()  # a cloud that knows nothing would raise AttributeError
