@@ -186,8 +186,8 @@ class Smoke:
         return dashboard.find_servers([server.name for server in self._resources.servers()])
 
     def _console(self, name: str) -> str:
-        server = self._resources.server(name)
-        answer = self._cloud.compute.get_server_console_output(server, length=_CONSOLE_LINES)
+        server_id = self._resources.server_id(name)
+        answer = self._cloud.compute.get_server_console_output(server_id, length=_CONSOLE_LINES)
         return f"its console:\n{answer.get('output', '')}"
 
 

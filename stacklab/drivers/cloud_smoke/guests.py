@@ -15,6 +15,7 @@ from stacklab.drivers.cloud_smoke.steps import (
 
 _BOOT_S = 300.0
 _SSH_S = 60.0
+_METADATA_S = 240.0  # the proxy gives up after 32 s, and an emulated nova may take longer at first
 # What neutron's metadata agent listens on, for every VM.
 _METADATA = "169.254.169.254 80"
 # As packer/openstack/tenant-init prints it.
@@ -103,9 +104,14 @@ class Guests:
     def read_metadata(self, name: str) -> str:
         """Read a VM's own name from the metadata service, inside the VM."""
         request = r"printf 'GET /latest/meta-data/hostname HTTP/1.0\r\n\r\n'"
-        answer = self.run(name, f"{request} | nc -w 30 {_METADATA}")
-        if name not in answer:
-            raise StepFailed(f"the answer does not hold its name: {answer[:300]}")
+        answer = ""
+
+        def look() -> str:
+            nonlocal answer
+            answer = self.run(name, f"{request} | nc -w 40 {_METADATA}")
+            return "" if name in answer else f"the answer does not hold its name: {answer[:300]}"
+
+        wait_until_nothing_is_missing(look, _METADATA_S)
         return answer.strip().splitlines()[-1]
 
     def _learn_host_key(self, name: str) -> None:

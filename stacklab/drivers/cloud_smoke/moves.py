@@ -24,11 +24,11 @@ class Moves:
 
     def migrate(self, name: str, other: str) -> str:
         """Move a VM to the compute of the other, which pings it all the while; returns the loss."""
-        server = self._resources.server(name)
+        server_id = self._resources.server_id(name)
         target = self._resources.server(other).hypervisor_hostname
         pings = self._guests.begin_pings(other, name)
-        self._cloud.compute.live_migrate_server(server, host=target, block_migration="auto")
-        wait_until_nothing_is_missing(lambda: self._unfinished_move(server.id), _MOVED_S)
+        self._cloud.compute.live_migrate_server(server_id, host=target, block_migration="auto")
+        wait_until_nothing_is_missing(lambda: self._unfinished_move(server_id), _MOVED_S)
         self._resources.wait_for_status([name], "ACTIVE", _MOVED_S)
         found = self._resources.server(name).hypervisor_hostname
         if found != target:
@@ -52,9 +52,9 @@ class Moves:
         """Make a VM larger, wherever nova takes it for that, and see that it boots again."""
         compute = self._cloud.compute
         flavor = compute.find_flavor(self._resources.full_name(LARGER_FLAVOR), ignore_missing=False)
-        compute.resize_server(self._resources.server(name), flavor)
+        compute.resize_server(self._resources.server_id(name), flavor)
         self._resources.wait_for_status([name], "VERIFY_RESIZE", _RESIZED_S)
-        compute.confirm_server_resize(self._resources.server(name))
+        compute.confirm_server_resize(self._resources.server_id(name))
         self._resources.wait_for_status([name], "ACTIVE", _RESIZED_S)
         self._guests.host_logs_in(name)
         return f"on {self._resources.server(name).hypervisor_hostname}"

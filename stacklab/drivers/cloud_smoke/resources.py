@@ -187,9 +187,13 @@ class Resources:
 
     def server(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
         """Return a VM as it is now, with all that nova tells an administrator of it."""
-        for found in self.servers():
-            if found.name == self.full_name(name):
-                return self._cloud.compute.get_server(found.id)
+        return self._cloud.compute.get_server(self.server_id(name))
+
+    def server_id(self, name: str) -> str:
+        """Return nova's id of a VM, which is all that most requests need."""
+        for server in self.servers():
+            if server.name == self.full_name(name):
+                return str(server.id)
         raise StepFailed(f"nova does not know {name} any more")
 
     def servers(self) -> list[Any]:

@@ -60,8 +60,8 @@ class Volumes:
     def _attach(self, name: str) -> str:
         """Attach it; returns the device that came up in the VM, whatever nova calls it."""
         before = self._disks(name)
-        server = self._resources.server(name)
-        self._cloud.compute.create_volume_attachment(server, volume_id=self._id)
+        server_id = self._resources.server_id(name)
+        self._cloud.compute.create_volume_attachment(server_id, volume_id=self._id)
         self._wait_until("in-use")
 
         def look() -> str:
@@ -72,8 +72,8 @@ class Volumes:
         return f"/dev/{device}"
 
     def _detach(self, name: str) -> None:
-        server = self._resources.server(name)
-        self._cloud.compute.delete_volume_attachment(server, self._id)
+        server_id = self._resources.server_id(name)
+        self._cloud.compute.delete_volume_attachment(server_id, self._id)
         self._wait_until("available")
 
     def _disks(self, name: str) -> set[str]:

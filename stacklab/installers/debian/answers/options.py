@@ -162,6 +162,7 @@ class Options(Connections):
                 "osapi_compute_workers": 1,
                 "metadata_workers": 1,
             },
+            "api": self._metadata_cache(),
             "database": self._database("nova"),
             "api_database": self._database("nova_api", user="nova"),
             # Computes are mapped to the cell by the scheduler, so that no command has to be run.
@@ -172,6 +173,14 @@ class Options(Connections):
             "conductor": {"workers": 1},
             **self._behind_proxy(),
         }
+
+    def _metadata_cache(self) -> Mapping[str, object]:
+        """Return how long nova-api keeps what it told a VM of itself: 15 s, if nothing is said.
+
+        Under emulation it finds that out in a minute, when the VM has stopped waiting. The next
+        request is then answered from what is kept.
+        """
+        return {"metadata_cache_expiration": 120} if self._place.is_vm else {}
 
     def _nova_compute(self, overcommit: Overcommit) -> Sections:
         ratios = allocation_ratios(overcommit)
