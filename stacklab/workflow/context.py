@@ -117,7 +117,7 @@ class Context:
 
         with locks.held(paths.lock, f"lab {name}", wait_s=wait_s, waiting=waiting):
             self._wait_for_orphan(paths)
-            if finishes and paths.snapshot_intent.exists():
+            if finishes and paths.snapshots.exists():
                 self.finish_snapshot(self, paths)
             try:
                 yield paths

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import pytest
 
-from stacklab import files
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
-from stacklab.workflow.snapshots import store
+from tests.live.step_faults import Fault, Step, Steps
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+_LISTENING: list[Steps] = []
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    for steps in _LISTENING:
+        steps.audit(event, args)
+
+
+# For good: Python has no way to take one out again.
+sys.addaudithook(_hear)
 
 
 class Killed(BaseException):
@@ -31,9 +39,15 @@ class Killer:
         self.steps = 0
         self.at = 0  # 0: never
         self.is_dead = False
+        self.last = ""  # the step that was not made
+        self.looks: list[Callable[[str], None]] = []  # called at each step
 
-    def step(self) -> None:
+    def step(self, what: str = "") -> None:
         self.steps += 1
+        if not self.is_dead:
+            self.last = what
+            for look in self.looks:
+                look(what)
         if self.is_dead or self.steps == self.at:
             self.is_dead = True
             raise Killed
@@ -130,10 +144,12 @@ class Guests(FakeLibvirt):
         self.killer.step()
 
 
-def counted(killer: Killer, function: Callable[_P, _T]) -> Callable[_P, _T]:
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        killer.step()
-        return function(*args, **kwargs)
+def counted(killer: Killer, run: Callable[[Command], Result]) -> Callable[[Command], Result]:
+    def wrapper(command: Command) -> Result:
+        # What only looks is not a step: there are as many of it as disks lie on each other.
+        if command.argv[:2] != ("qemu-img", "info"):
+            killer.step(str(command))
+        return run(command)
 
     return wrapper
 
@@ -154,8 +170,11 @@ def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
     host.connect(guests)
     host.runner.on("qemu-img", "info", answer=info)
     monkeypatch.setattr(host.runner, "run", counted(killer, host.runner.run))
-    monkeypatch.setattr(files, "write", counted(killer, files.write))
-    monkeypatch.setattr(Path, "rename", counted(killer, Path.rename))
-    monkeypatch.setattr(Path, "replace", counted(killer, Path.replace))
-    monkeypatch.setattr(store, "remove", counted(killer, store.remove))
+
+    def change(step: Step) -> None:
+        killer.step(step.what)
+
+    # Each change of a file in the host's home is a step, whatever makes it.
+    steps = Steps(host.root, fault=Fault.NONE, at=0, log=change)
+    monkeypatch.setattr(sys.modules[__name__], "_LISTENING", [steps])
     return guests

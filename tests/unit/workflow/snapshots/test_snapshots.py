@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import tarfile
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 
-from stacklab import record
+from stacklab import files, record
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
+from stacklab.providers import frozen_disks
 from stacklab.providers.contract import Unreachable
 from stacklab.views import snapshots as views
 from stacklab.workflow import images
@@ -24,7 +26,7 @@ from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.changes.refusing import Consent
 from stacklab.workflow.lab.plan import changes_of
-from stacklab.workflow.snapshots import listing, restoring, saving, store
+from stacklab.workflow.snapshots import listing, restarting, restoring, saving, store
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 from tests.unit.workflow.lab.changing import (
@@ -314,46 +316,136 @@ class TestRefused:
             restore(host)
 
 
+KILLED: dict[str, Callable[[FakeHost], None]] = {
+    "save": lambda host: save(host, "second"),
+    "restore": lambda host: restore(host, "first"),
+    "delete": lambda host: listing.delete(host.context, "trio", "second"),
+}
+
+
+def left_over(host: FakeHost) -> set[str]:
+    """Return files that belong neither to a snapshot nor to a node of today."""
+    paths = host.lab()
+    belongs = set(host.paths.volumes.glob("trio_*"))
+    disks: list[Path] = []
+    for manifest in store.listed(paths):
+        place = paths.snapshot(manifest.name)
+        belongs |= {place.manifest, place.files}
+        for node, part in manifest.nodes.items():
+            belongs |= {place.memory(node), place.domain(node), place.seed(node)}
+            disks.append(paths.frozen_disks / part.disk)
+    belongs |= frozen_disks.needed(disks, paths, host.runner)
+    there = [*host.paths.volumes.rglob("*"), *paths.snapshots.rglob("*")]
+    return {str(path) for path in there if path.is_file() and path not in belongs}
+
+
 def killed_at_every_step(host: FakeHost, guests: Guests, command: str) -> int:
     """Kill the command at each step in turn; the next command on the lab must put it right."""
     place = host.lab().snapshot("second")
     step = 0
     while True:
         step += 1
+        if command == "delete":
+            restore(host, "first")  # else the nodes' disks would lie on more and more others
+            guests.work(100 + step)
+            save(host, "second")
         guests.killer.steps = 0
         guests.killer.at = step
         before = guests.numbers()
         try:
-            if command == "save":
-                save(host, "second")
-            else:
-                restore(host, "first")
+            KILLED[command](host)
         except Killed:
             guests.killer.next_command()
         else:
             guests.killer.next_command()
             return step
+        where = f"step {step}: {guests.killer.last}"
         # Any command that holds the lab puts it right.
         with host.context.lab_lock("trio"):
             pass
         guests.assert_whole()
-        assert not host.lab().snapshot_intent.exists()
-        assert guests.numbers() in (before, {"1"} if command == "restore" else before)
+        assert not host.lab().snapshot_intent.exists(), where
+        assert left_over(host) == set(), where
+        assert guests.numbers() in (before, {"1"} if command == "restore" else before), where
         if place.manifest.exists():
+            assert store.read(host.lab(), "second").bytes > 0, where
             restore(host, "second")
             guests.assert_whole()
-            assert guests.numbers() == before
+            assert guests.numbers() == before, where
             listing.delete(host.context, "trio", "second")
-        guests.work(100 + step)
+        guests.work(1000 + step)
 
 
-@pytest.mark.parametrize("command", ["save", "restore"])
+@pytest.mark.parametrize("command", KILLED)
 def test_killed_at_every_step_a_lab_is_the_old_one_or_the_new_one(
     host: FakeHost, guests: Guests, command: str
 ) -> None:
     save(host, "first")
     guests.work(2)
     assert killed_at_every_step(host, guests, command) > 10
+
+
+def test_at_no_step_of_a_restore_is_the_lab_without_its_record(
+    host: FakeHost, guests: Guests
+) -> None:
+    """Without it, lab.destroy would remove the lab's files, and leave its nodes."""
+    save(host, "first")
+    missing: list[str] = []
+
+    def look(what: str) -> None:
+        if not host.lab().record.exists():
+            missing.append(what)
+
+    guests.killer.looks.append(look)
+    restore(host, "first")
+    assert missing == []
+
+
+def test_what_nodes_do_after_a_killed_snapshot_went_on_is_not_lost(
+    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_arguments: object, **_options: object) -> None:
+        guests.killer.is_dead = True
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restarting, "settle", killed)
+        with pytest.raises(Killed):
+            save(host, "first")
+    guests.killer.next_command()
+    guests.work(2)
+    with host.context.lab_lock("trio"):
+        pass
+    guests.assert_whole()
+    assert guests.numbers() == {"2"}
+    restore(host, "first")
+    assert guests.numbers() == {"1"}
+
+
+def test_a_killed_delete_is_finished_and_said(host: FakeHost, guests: Guests) -> None:
+    save(host, "first")
+    guests.killer.at = guests.killer.steps + 6
+    with pytest.raises(Killed):
+        listing.delete(host.context, "trio", "first")
+    guests.killer.next_command()
+    with host.context.lab_lock("trio"):
+        pass
+    assert "finishing lab.snapshot-delete trio first" in str(host.listener.heard)
+    assert listing.listed(host.context, "trio") == ()
+    assert left_over(host) == set()
+
+
+def test_a_full_disk_keeps_no_snapshot_from_being_deleted(
+    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(host, "first")
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    listing.delete(host.context, "trio", "first")
+    assert listing.listed(host.context, "trio") == ()
 
 
 def test_a_killed_snapshot_keeps_no_lab_from_being_destroyed(
