@@ -49,12 +49,7 @@ def write(paths: LabPaths, intent: Intent) -> None:
 
 
 def read(paths: LabPaths) -> Intent | None:
-    """Return what was left undone; None if nothing was. Raises LabError for a damaged file.
-
-    The caller holds the lab's lock.
-    """
-    # Of a command that was killed before it had begun.
-    files.remove_unfinished(paths.snapshot_intent)
+    """Return what was left undone; None if nothing was. Raises LabError for a damaged file."""
     try:
         return _CODEC.decode(json.loads(paths.snapshot_intent.read_text()))
     except FileNotFoundError:

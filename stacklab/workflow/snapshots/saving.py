@@ -149,8 +149,7 @@ class _Saving:
             store.make_directory(self._place)
             lab_files.pack(self._paths, self._place)
             manifest = self._save_and_go_on(disks)
-            # What nodes do from here on must not be lost: they are not brought back again.
-            intent.write(self._paths, dataclasses.replace(wanted, doing=Doing.SETTLE))
+            self._note_running(wanted)
         except BaseException:
             # Not after a kill, but then the next command does it.
             go_on(self._context, self._lab, self._paths, self._record, wanted)
@@ -158,6 +157,14 @@ class _Saving:
         manifest = self._settle(manifest)
         intent.forget(self._paths)
         return manifest
+
+    def _note_running(self, wanted: Intent) -> None:
+        """Say that the nodes run: what they do from here on is not to be undone any more."""
+        try:
+            intent.write(self._paths, dataclasses.replace(wanted, doing=Doing.SETTLE))
+        except OSError:
+            # A full disk. After a kill, `lab.up` sets the clocks as well.
+            intent.forget(self._paths)
 
     def _settle(self, manifest: SnapshotManifest) -> SnapshotManifest:
         """Set the nodes right that go on, and complete the manifest."""

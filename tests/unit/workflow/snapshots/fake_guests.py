@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
+from stacklab import files
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
+from stacklab.workflow.snapshots import restoring, saving, store
 from tests.live.step_faults import Fault, Step, Steps
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _LISTENING: list[Steps] = []
 
 
@@ -144,7 +150,15 @@ class Guests(FakeLibvirt):
         self.killer.step()
 
 
-def counted(killer: Killer, run: Callable[[Command], Result]) -> Callable[[Command], Result]:
+def counted(killer: Killer, function: Callable[_P, _T]) -> Callable[_P, _T]:
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        killer.step()
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def counted_run(killer: Killer, run: Callable[[Command], Result]) -> Callable[[Command], Result]:
     def wrapper(command: Command) -> Result:
         # What only looks is not a step: there are as many of it as disks lie on each other.
         if command.argv[:2] != ("qemu-img", "info"):
@@ -163,18 +177,59 @@ def info(command: Command) -> Result:
     return Result(exit_code=0, stdout=json.dumps(data))
 
 
-def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    """Give the host these guests, before its lab is brought up."""
-    killer = Killer()
-    guests = Guests(host, killer)
+def _connect(host: FakeHost) -> Guests:
+    guests = Guests(host, Killer())
     host.connect(guests)
     host.runner.on("qemu-img", "info", answer=info)
+    return guests
+
+
+def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Give the host these guests, before its lab is brought up."""
+    guests = _connect(host)
+    killer = guests.killer
     monkeypatch.setattr(host.runner, "run", counted(killer, host.runner.run))
+    monkeypatch.setattr(files, "write", counted(killer, files.write))
+    monkeypatch.setattr(Path, "rename", counted(killer, Path.rename))
+    monkeypatch.setattr(Path, "replace", counted(killer, Path.replace))
+    monkeypatch.setattr(store, "remove", counted(killer, store.remove))
+    return guests
+
+
+def install_with_files(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Do the same, and have each change of a file in the host's home be a step.
+
+    These are many more: as many as the live tests have.
+    """
+    guests = _connect(host)
+    killer = guests.killer
 
     def change(step: Step) -> None:
         killer.step(step.what)
 
-    # Each change of a file in the host's home is a step, whatever makes it.
+    # What is killed here is a command, not this host: a busy disk makes each take long.
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    monkeypatch.setattr(host.runner, "run", counted_run(killer, host.runner.run))
     steps = Steps(host.root, fault=Fault.NONE, at=0, log=change)
     monkeypatch.setattr(sys.modules[__name__], "_LISTENING", [steps])
     return guests
+
+
+@contextmanager
+def full_disk(host: FakeHost, at: int) -> Iterator[list[Step]]:
+    """Have this host's disk be full from the step of that number on; hands out the steps."""
+    taken: list[Step] = []
+    steps = Steps(host.root, fault=Fault.FULL_DISK, at=at, log=taken.append)
+    _LISTENING.append(steps)
+    try:
+        yield taken
+    finally:
+        _LISTENING.remove(steps)
+
+
+def save(host: FakeHost, name: str = "first") -> None:
+    saving.save(host.context, "trio", name)
+
+
+def restore(host: FakeHost, name: str = "first") -> None:
+    restoring.restore(host.context, "trio", name)
