@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.live, pytest.mark.kinds("vms", only=True)]
 
 IS_EVERY_STEP = bool(os.environ.get("STACKLAB_EVERY_STEP"))
 NODES = ("node1", "node2")
-CUT, BASE = "cut", "base"
+CUT, BASE = "taken-now", "taken-first"
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "save": ("lab.snapshot", MINI, "--name", CUT),
     "restore": ("lab.restore", MINI, BASE),
@@ -121,7 +121,7 @@ class Mini:
         return {one["name"]: [part["disk"] for part in one["nodes"].values()] for one in listed}
 
     def prepare(self) -> None:
-        """Have both nodes run, with a snapshot `base` and no other one."""
+        """Have both nodes run, with the snapshot BASE and no other one."""
         for name in self.snapshots():
             self.stacklab.ok("lab.snapshot-delete", MINI, name)
         self.boots = {node: lines[0] for node, lines in self.on_nodes(_BOOT).items()}

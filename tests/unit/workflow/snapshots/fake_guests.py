@@ -134,7 +134,8 @@ class Guests(FakeLibvirt):
     def save_memory(self, uuid: str, path: Path) -> None:
         self.killer.step()
         assert self.states[uuid] is NodeState.PAUSED
-        path.write_text(self.memory.pop(uuid, ""))
+        path.write_text(self.memory.get(uuid, ""))
+        self.memory.pop(uuid, None)  # only now: the disk may be full
         self.states[uuid] = NodeState.OFF
         self.killer.step()
 
