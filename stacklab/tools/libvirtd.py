@@ -86,10 +86,15 @@ def how_to_start() -> str:
 
 def how_to_restart() -> str:
     """Return what to type when libvirtd hangs; running nodes survive it."""
+    return f"{restart_line()} (nodes run on)"
+
+
+def restart_line() -> str:
+    """Return the line of shell that ends libvirtd, however it hangs, and starts it again."""
     sudo = "" if os.geteuid() == 0 else "sudo "
     if _SYSTEMD.is_dir():
-        return f"{sudo}systemctl restart libvirtd (nodes run on)"
-    return f"{sudo}kill -9 $(cat /run/libvirtd.pid); {how_to_start()} (nodes run on)"
+        return f"{sudo}systemctl restart libvirtd"
+    return f"{sudo}kill -9 $(cat /run/libvirtd.pid); {how_to_start()}"
 
 
 def _repair_kvm_node() -> str | None:

@@ -117,6 +117,8 @@ class Context:
 
         with locks.held(paths.lock, f"lab {name}", wait_s=wait_s, waiting=waiting):
             self._wait_for_orphan(paths)
+            # Of a command that was killed before it had written what it would do.
+            files.remove_unfinished(paths.snapshot_intent)
             if finishes and paths.snapshot_intent.exists():
                 self.finish_snapshot(self, paths)
             try:

@@ -47,6 +47,7 @@ FILES = (
     "test_container_snapshots.py",
     "test_pristine.py",
     "test_mini_2node.py",
+    "test_killed_at_each_step.py",
     "test_reconcile.py",
     "test_units.py",
     "test_stack.py",

@@ -44,18 +44,13 @@ class Stacklab:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and return at once."""
+        return self.start_python("-m", "invoke", "--search-root", str(self.checkout), *words)
+
+    def start_python(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start this Python in the checkout, as a command is started."""
         # A shell starts background jobs with SIGINT ignored, and that is inherited by all below.
         return subprocess.Popen(
-            (
-                "env",
-                "--default-signal=INT",
-                sys.executable,
-                "-m",
-                "invoke",
-                "--search-root",
-                self.checkout,
-                *words,
-            ),
+            ("env", "--default-signal=INT", sys.executable, *arguments),
             cwd=self.checkout,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -57,7 +57,7 @@ def write_seed(seed: Path, identity: Mapping[str, Entry]) -> None:
 def put_seed(seed: Path, content: bytes) -> None:
     """Put a seed in the place of the one that is there; it holds private keys."""
     # libvirt has given the old one to QEMU's user.
-    seed.unlink(missing_ok=True)
+    remove_seed(seed)
     files.write(seed, content, mode=0o600)
 
 
@@ -65,8 +65,7 @@ def remove_seed(seed: Path) -> None:
     """Remove a node's seed; absent is success."""
     seed.unlink(missing_ok=True)
     # Left by a run that was killed while it wrote the seed: half a file, but with keys in it.
-    for half in seed.parent.glob(f".{seed.name}.*"):
-        half.unlink(missing_ok=True)
+    files.remove_unfinished(seed)
 
 
 def empty_console(console: Path) -> None:

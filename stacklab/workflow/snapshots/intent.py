@@ -19,10 +19,12 @@ from stacklab.paths import LabPaths
 
 
 class Doing(StrEnum):
-    """The two things that can be cut short."""
+    """What can be cut short."""
 
     SAVE = "save"
+    SETTLE = "settle"  # the end of SAVE: the nodes run on, and have to be set right
     RESTORE = "restore"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Intent:
 
     doing: Doing
     snapshot: str
-    disks: Mapping[str, str]  # node -> file name of its frozen disk
+    disks: Mapping[str, str]  # node -> file name of its frozen disk; of no use to DELETE
 
     def frozen(self, paths: LabPaths) -> Mapping[str, Path]:
         """Return the frozen disks by node."""

@@ -70,19 +70,25 @@ def unpack(paths: LabPaths, place: SnapshotPaths) -> None:
 
     The tar has gone through `refuse_damaged`.
     """
+    record_text = _text_of(place, paths.record.name)
+    if record_text is None:
+        raise _damaged(place, "it has no record")
     files.make_directory(paths.root)
     try:
         with tarfile.open(place.files) as archive:
             # Debian 12's Python does not have it: what it refuses, `refuse_damaged` has refused.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             _empty(paths)
-            archive.extractall(paths.root)
+            others = [member for member in archive if member.name != paths.record.name]
+            archive.extractall(paths.root, others)
         # ssh ends where it can't make its socket; and the filter above leaves out modes.
         for directory in (paths.keys, paths.sockets):
             directory.mkdir(exist_ok=True)
             directory.chmod(0o700)
-    except (OSError, tarfile.TarError) as error:
+    except tarfile.TarError as error:  # but a full disk is no fault of the snapshot
         raise _damaged(place, error) from error
+    # In one step: without a record, lab.destroy would leave the nodes that there are.
+    files.write(paths.record, record_text)
 
 
 def refuse_damaged(place: SnapshotPaths) -> None:
@@ -100,9 +106,10 @@ def refuse_damaged(place: SnapshotPaths) -> None:
 
 
 def _empty(paths: LabPaths) -> None:
-    """Remove what is in the lab's directory, but for what no snapshot has."""
+    """Remove what is in the lab's directory, but for the record and what no snapshot has."""
+    kept = (*_LEFT_OUT, paths.record.name)
     for path in paths.root.iterdir():
-        if path.name in _LEFT_OUT or path.name.endswith(".lock"):
+        if path.name in kept or path.name.endswith(".lock"):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

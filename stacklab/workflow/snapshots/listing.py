@@ -6,8 +6,10 @@ import contextlib
 
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.snapshot import SnapshotManifest
+from stacklab.paths import SnapshotPaths
 from stacklab.workflow.context import Context, not_up
-from stacklab.workflow.snapshots import store
+from stacklab.workflow.snapshots import intent, store
+from stacklab.workflow.snapshots.intent import Doing, Intent
 
 
 def listed(context: Context, name: str) -> tuple[SnapshotManifest, ...]:
@@ -25,8 +27,20 @@ def delete(context: Context, name: str, snapshot: str) -> None:
         if not place.root.exists():
             store.read(paths, snapshot)  # raises, with the nearest name
             raise LabError(f"lab {name} does not have a snapshot {snapshot}")
+        # On a full disk it can't be written: then a kill leaves files, but room is made.
+        with contextlib.suppress(OSError):
+            intent.write(paths, Intent(doing=Doing.DELETE, snapshot=snapshot, disks={}))
+        delete_held(context, place)
+
+
+def delete_held(context: Context, place: SnapshotPaths) -> None:
+    """Delete it; the caller holds the lab's lock and has written the intent."""
+    try:
         store.remove(place)
-        store.sweep(paths, context.runner)
+        store.sweep(place.lab, context.runner)
+    finally:
+        # Also if another snapshot is damaged: no further try would get on.
+        intent.forget(place.lab)
 
 
 def sweep_all(context: Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stacklab.errors import LabError
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
-from stacklab.workflow.snapshots import intent, restoring, saving
+from stacklab.workflow.snapshots import intent, listing, restoring, saving
 from stacklab.workflow.snapshots.intent import Doing
 
 
@@ -13,6 +13,12 @@ def finish(context: Context, paths: LabPaths) -> None:
     """Do it, and say what was done; the caller holds the lab's lock."""
     wanted = intent.read(paths)
     if wanted is None:
+        return
+    if wanted.doing is Doing.DELETE:
+        context.progress.note(
+            "host", f"finishing lab.snapshot-delete {paths.name} {wanted.snapshot}"
+        )
+        listing.delete_held(context, paths.snapshot(wanted.snapshot))
         return
     record = read_own(paths)
     if wanted.doing is Doing.RESTORE:

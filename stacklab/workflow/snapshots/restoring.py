@@ -88,8 +88,11 @@ def restore_held(
         has_new_networks=has_new_networks,
     )
     serving.start(context, lab, paths)
-    intent.forget(paths)
-    store.sweep(paths, context.runner)
+    try:
+        store.sweep(paths, context.runner)
+    finally:
+        # After a kill the next command begins again; after an error the lab is whole, and stays.
+        intent.forget(paths)
 
 
 def _take_over(paths: LabPaths, today: LabRecord | None) -> LabRecord | None:

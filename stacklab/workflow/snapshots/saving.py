@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from stacklab import files
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
@@ -139,15 +140,16 @@ class _Saving:
 
     def run(self) -> SnapshotManifest:
         """Make the snapshot."""
-        # What a killed command has left of one without a manifest.
-        store.remove(self._place)
-        store.make_directory(self._place)
         wanted = Intent(doing=Doing.SAVE, snapshot=self._place.name, disks=self._disk_names)
         disks = wanted.frozen(self._paths)
-        lab_files.pack(self._paths, self._place)
+        # Before anything is made: the next command removes what a kill leaves of it.
         intent.write(self._paths, wanted)
         try:
+            store.remove(self._place)  # one without a manifest, of an earlier version's kill
+            store.make_directory(self._place)
+            lab_files.pack(self._paths, self._place)
             manifest = self._save_and_go_on(disks)
+            self._note_running(wanted)
         except BaseException:
             # Not after a kill, but then the next command does it.
             go_on(self._context, self._lab, self._paths, self._record, wanted)
@@ -156,12 +158,17 @@ class _Saving:
         intent.forget(self._paths)
         return manifest
 
+    def _note_running(self, wanted: Intent) -> None:
+        """Say that the nodes run: what they do from here on is not to be undone any more."""
+        try:
+            intent.write(self._paths, dataclasses.replace(wanted, doing=Doing.SETTLE))
+        except OSError:
+            # A full disk. After a kill, `lab.up` sets the clocks as well.
+            intent.forget(self._paths)
+
     def _settle(self, manifest: SnapshotManifest) -> SnapshotManifest:
         """Set the nodes right that go on, and complete the manifest."""
-        disks = [self._paths.frozen_disks / disk for disk in manifest.disks]
-        taken = store.bytes_taken(self._place, disks, self._context.runner)
-        manifest = dataclasses.replace(manifest, bytes=taken)
-        store.write(self._place, manifest)
+        manifest = store.write_size(self._place, manifest, self._context.runner)
         try:
             restarting.settle(
                 self._context,
@@ -217,17 +224,32 @@ class _Saving:
 
 
 def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted: Intent) -> str:
-    """Finish a snapshot that was cut short if it is whole, else undo it; returns which."""
+    """Finish a snapshot that was cut short if it is whole, else undo it; returns which.
+
+    The caller holds the lab's lock.
+    """
     place = paths.snapshot(wanted.snapshot)
     maker = maker_of(context, lab, record)
     disks = wanted.frozen(paths)
-    if place.manifest.exists():
+    is_whole = place.manifest.exists()
+    if wanted.doing is Doing.SETTLE:
+        done = f"snapshot {place.name} is whole, and the nodes have gone on from it"
+    elif is_whole:
         maker.restore(place, disks)
         done = f"snapshot {place.name} is whole: the nodes go on from it"
     else:
         maker.resume(place, disks)
         store.remove(place)
         done = f"snapshot {place.name} was not whole and is gone: the nodes go on as they were"
-    restarting.settle(context, lab, paths, record, maker.kind)
+    if is_whole:
+        files.remove_unfinished(place.manifest)
+        store.write_size(place, store.read(paths, place.name), context.runner)
+    try:
+        restarting.settle(context, lab, paths, record, maker.kind)
+    except LabError:
+        if wanted.doing is Doing.SETTLE:
+            # Nodes that are off by now would never answer: `lab.up` starts them.
+            intent.forget(paths)
+        raise
     intent.forget(paths)
     return done

@@ -6,6 +6,7 @@ neither a snapshot nor a node's disk is above it any more.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Collection
@@ -44,6 +45,16 @@ def write(place: SnapshotPaths, manifest: SnapshotManifest) -> None:
     """Write the manifest, by which the snapshot exists."""
     text = json.dumps(CODEC.encode(manifest), indent=2) + "\n"
     files.write(place.manifest, text, mode=0o600)
+
+
+def write_size(
+    place: SnapshotPaths, manifest: SnapshotManifest, runner: Runner
+) -> SnapshotManifest:
+    """Write what a snapshot takes on this host's disk into its manifest, and return that."""
+    disks = [place.lab.frozen_disks / disk for disk in manifest.disks]
+    manifest = dataclasses.replace(manifest, bytes=bytes_taken(place, disks, runner))
+    write(place, manifest)
+    return manifest
 
 
 def listed(paths: LabPaths) -> tuple[SnapshotManifest, ...]:

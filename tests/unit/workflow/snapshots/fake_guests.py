@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
 from stacklab import files
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
-from stacklab.workflow.snapshots import store
+from stacklab.workflow.snapshots import restoring, saving, store
+from tests.live.step_faults import Fault, Step, Steps
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_LISTENING: list[Steps] = []
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    for steps in _LISTENING:
+        steps.audit(event, args)
+
+
+# For good: Python has no way to take one out again.
+sys.addaudithook(_hear)
 
 
 class Killed(BaseException):
@@ -31,9 +45,15 @@ class Killer:
         self.steps = 0
         self.at = 0  # 0: never
         self.is_dead = False
+        self.last = ""  # the step that was not made
+        self.looks: list[Callable[[str], None]] = []  # called at each step
 
-    def step(self) -> None:
+    def step(self, what: str = "") -> None:
         self.steps += 1
+        if not self.is_dead:
+            self.last = what
+            for look in self.looks:
+                look(what)
         if self.is_dead or self.steps == self.at:
             self.is_dead = True
             raise Killed
@@ -114,7 +134,8 @@ class Guests(FakeLibvirt):
     def save_memory(self, uuid: str, path: Path) -> None:
         self.killer.step()
         assert self.states[uuid] is NodeState.PAUSED
-        path.write_text(self.memory.pop(uuid, ""))
+        path.write_text(self.memory.get(uuid, ""))
+        self.memory.pop(uuid, None)  # only now: the disk may be full
         self.states[uuid] = NodeState.OFF
         self.killer.step()
 
@@ -138,6 +159,16 @@ def counted(killer: Killer, function: Callable[_P, _T]) -> Callable[_P, _T]:
     return wrapper
 
 
+def counted_run(killer: Killer, run: Callable[[Command], Result]) -> Callable[[Command], Result]:
+    def wrapper(command: Command) -> Result:
+        # What only looks is not a step: there are as many of it as disks lie on each other.
+        if command.argv[:2] != ("qemu-img", "info"):
+            killer.step(str(command))
+        return run(command)
+
+    return wrapper
+
+
 def info(command: Command) -> Result:
     """qemu-img info: what a disk lies on."""
     base = Path(command.argv[-1]).read_text().partition("\n")[0].removeprefix("on ")
@@ -147,15 +178,59 @@ def info(command: Command) -> Result:
     return Result(exit_code=0, stdout=json.dumps(data))
 
 
-def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    """Give the host these guests, before its lab is brought up."""
-    killer = Killer()
-    guests = Guests(host, killer)
+def _connect(host: FakeHost) -> Guests:
+    guests = Guests(host, Killer())
     host.connect(guests)
     host.runner.on("qemu-img", "info", answer=info)
+    return guests
+
+
+def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Give the host these guests, before its lab is brought up."""
+    guests = _connect(host)
+    killer = guests.killer
     monkeypatch.setattr(host.runner, "run", counted(killer, host.runner.run))
     monkeypatch.setattr(files, "write", counted(killer, files.write))
     monkeypatch.setattr(Path, "rename", counted(killer, Path.rename))
     monkeypatch.setattr(Path, "replace", counted(killer, Path.replace))
     monkeypatch.setattr(store, "remove", counted(killer, store.remove))
     return guests
+
+
+def install_with_files(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Do the same, and have each change of a file in the host's home be a step.
+
+    These are many more: as many as the live tests have.
+    """
+    guests = _connect(host)
+    killer = guests.killer
+
+    def change(step: Step) -> None:
+        killer.step(step.what)
+
+    # What is killed here is a command, not this host: a busy disk makes each take long.
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    monkeypatch.setattr(host.runner, "run", counted_run(killer, host.runner.run))
+    steps = Steps(host.root, fault=Fault.NONE, at=0, log=change)
+    monkeypatch.setattr(sys.modules[__name__], "_LISTENING", [steps])
+    return guests
+
+
+@contextmanager
+def full_disk(host: FakeHost, at: int) -> Iterator[list[Step]]:
+    """Have this host's disk be full from the step of that number on; hands out the steps."""
+    taken: list[Step] = []
+    steps = Steps(host.root, fault=Fault.FULL_DISK, at=at, log=taken.append)
+    _LISTENING.append(steps)
+    try:
+        yield taken
+    finally:
+        _LISTENING.remove(steps)
+
+
+def save(host: FakeHost, name: str = "first") -> None:
+    saving.save(host.context, "trio", name)
+
+
+def restore(host: FakeHost, name: str = "first") -> None:
+    restoring.restore(host.context, "trio", name)

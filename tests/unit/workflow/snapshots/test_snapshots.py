@@ -1,4 +1,4 @@
-"""Snapshots of a whole lab: made, restored, deleted, and killed at every step."""
+"""Snapshots of a whole lab: made, restored, deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import tarfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -24,7 +23,7 @@ from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.changes.refusing import Consent
 from stacklab.workflow.lab.plan import changes_of
-from stacklab.workflow.snapshots import listing, restoring, saving, store
+from stacklab.workflow.snapshots import listing, store
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 from tests.unit.workflow.lab.changing import (
@@ -35,24 +34,7 @@ from tests.unit.workflow.lab.changing import (
     OTHER_RANGE,
     SHRUNK,
 )
-from tests.unit.workflow.snapshots.fake_guests import Guests, Killed, info, install
-
-
-@pytest.fixture
-def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    """The lab trio is up, and its guests have written 1."""
-    made = install(host, monkeypatch)
-    host.up()
-    made.work(1)
-    return made
-
-
-def save(host: FakeHost, name: str = "first") -> None:
-    saving.save(host.context, "trio", name)
-
-
-def restore(host: FakeHost, name: str = "first") -> None:
-    restoring.restore(host.context, "trio", name)
+from tests.unit.workflow.snapshots.fake_guests import Guests, info, restore, save
 
 
 def test_nodes_go_on_after_a_snapshot_and_come_back_to_it(host: FakeHost, guests: Guests) -> None:
@@ -312,110 +294,6 @@ class TestRefused:
         place.manifest.write_text(json.dumps(data))
         with pytest.raises(LabError, match="not one of the lab's"):
             restore(host)
-
-
-def killed_at_every_step(host: FakeHost, guests: Guests, command: str) -> int:
-    """Kill the command at each step in turn; the next command on the lab must put it right."""
-    place = host.lab().snapshot("second")
-    step = 0
-    while True:
-        step += 1
-        guests.killer.steps = 0
-        guests.killer.at = step
-        before = guests.numbers()
-        try:
-            if command == "save":
-                save(host, "second")
-            else:
-                restore(host, "first")
-        except Killed:
-            guests.killer.next_command()
-        else:
-            guests.killer.next_command()
-            return step
-        # Any command that holds the lab puts it right.
-        with host.context.lab_lock("trio"):
-            pass
-        guests.assert_whole()
-        assert not host.lab().snapshot_intent.exists()
-        assert guests.numbers() in (before, {"1"} if command == "restore" else before)
-        if place.manifest.exists():
-            restore(host, "second")
-            guests.assert_whole()
-            assert guests.numbers() == before
-            listing.delete(host.context, "trio", "second")
-        guests.work(100 + step)
-
-
-@pytest.mark.parametrize("command", ["save", "restore"])
-def test_killed_at_every_step_a_lab_is_the_old_one_or_the_new_one(
-    host: FakeHost, guests: Guests, command: str
-) -> None:
-    save(host, "first")
-    guests.work(2)
-    assert killed_at_every_step(host, guests, command) > 10
-
-
-def test_a_killed_snapshot_keeps_no_lab_from_being_destroyed(
-    host: FakeHost, guests: Guests
-) -> None:
-    guests.killer.at = guests.killer.steps + 12
-    with pytest.raises(Killed):
-        save(host)
-    guests.killer.next_command()
-    ending.destroy(host.context, "trio")
-    assert not host.lab().root.exists()
-    assert not host.lab().snapshots.exists()
-
-
-def test_a_restore_that_can_not_be_finished_says_how_to_leave_it(
-    host: FakeHost, guests: Guests
-) -> None:
-    save(host, "first")
-    save(host, "second")
-    guests.killer.at = guests.killer.steps + 12
-    with pytest.raises(Killed):
-        restore(host, "second")
-    guests.killer.next_command()
-    host.lab().snapshot("second").files.unlink()
-    with (
-        pytest.raises(LabError, match="can't be finished") as caught,
-        host.context.lab_lock("trio"),
-    ):
-        pass
-    assert "lab.destroy trio" in (caught.value.hint or "")
-    restore(host, "first")
-    guests.assert_whole()
-
-
-def test_a_restore_removes_what_a_killed_snapshot_has_left(host: FakeHost, guests: Guests) -> None:
-    save(host, "first")
-    guests.killer.at = guests.killer.steps + 12
-    with pytest.raises(Killed):
-        save(host, "cut")
-    guests.killer.next_command()
-    assert host.lab().snapshot("cut").root.exists()
-    restore(host, "first")
-    guests.assert_whole()
-    assert not host.lab().snapshot("cut").root.exists()
-
-
-def test_a_failure_in_the_middle_lets_the_nodes_go_on(
-    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = Guests.save_memory
-
-    def fails(self: Guests, uuid: str, path: Path) -> None:
-        if self.names[uuid].endswith("compute1"):
-            raise ProviderError("no space left on device")
-        real(self, uuid, path)
-
-    monkeypatch.setattr(Guests, "save_memory", fails)
-    with pytest.raises(ProviderError, match="no space"):
-        save(host)
-    guests.assert_whole()
-    assert guests.numbers() == {"1"}
-    assert listing.listed(host.context, "trio") == ()
 
 
 # --- a spec that changed between
