@@ -55,6 +55,14 @@ def test_a_compute_that_is_added_changes_nothing_of_the_nodes_that_run() -> None
     assert again == ["configure@compute2", "start@compute2", "services@compute2", "agents"]
 
 
+def test_a_compute_that_is_added_is_known_to_those_that_vms_move_from() -> None:
+    (stage,) = [stage for stage in answers.stages(LAB) if stage.name == "agents"]
+    nodes = [step.node for step in stage.steps if "/etc/ssh/ssh_known_hosts" in step.command]
+    assert nodes == ["compute1", "compute2"]
+    (stage,) = [stage for stage in answers.stages(AIO) if stage.name == "agents"]
+    assert not [step for step in stage.steps if "known_hosts" in step.command]
+
+
 # --- which computes leave a cloud
 
 
