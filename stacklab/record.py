@@ -87,6 +87,8 @@ class LabRecord:
     expires_at: float | None = None  # when lab.reap may destroy it; None: never
     all_as: str = ""  # the kind that `--as` gave all nodes; "": each has that of the spec
     answered_at: float | None = None  # when lab.up last saw all nodes answer
+    # Compute nodes that are gone, and that the lab's cloud still lists.
+    departed: tuple[str, ...] = ()
 
     def node(self, name: str) -> NodeRecord | None:
         """Return what is recorded of a node, if anything is."""
@@ -251,6 +253,12 @@ def _parse(data: dict[str, Any]) -> LabRecord:
     if not isinstance(data["provider"], str):
         raise ValueError(f"provider is {data['provider']!r}")
     NodeKind(data.get("all_as") or NodeKind.VM)  # raises ValueError
+    departed = data.get("departed", [])
+    if not isinstance(departed, list):
+        raise ValueError(f"departed is {departed!r}")
+    data["departed"] = tuple(departed)
+    for name in departed:
+        _refuse_odd_thing(name, {})
     data["checkout"] = Path(data["checkout"])
     # An unknown field is a TypeError here: the record is of a later version, or damaged.
     return LabRecord(**data, nodes=nodes, networks=networks)
@@ -307,8 +315,9 @@ def as_text(record: LabRecord) -> str:
     for moment in _MOMENTS:
         if data[moment] is None:
             del data[moment]
-    if not data["all_as"]:
-        del data["all_as"]
+    for name in ("all_as", "departed"):
+        if not data[name]:
+            del data[name]
     for node in data["nodes"]:
         for mark in _MARKS:
             if not node[mark]:

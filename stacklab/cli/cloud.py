@@ -1,4 +1,4 @@
-"""`lab.cloud`, `lab.openrc` and `cloud.smoke`: use the cloud on a lab, and prove that it works."""
+"""`lab.cloud`, `lab.openrc`, `cloud.*`: use the cloud on a lab, and prove that it works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import Annotated, Any
 
 from stacklab.cli.glue import NameOfLabThatIsUp, Words, command_line, task
-from stacklab.cli.session import session, show
+from stacklab.cli.session import print_lines, session, show
 
 
 @task("lab.cloud")
@@ -33,6 +33,20 @@ def openrc(_c: Any, name: NameOfLabThatIsUp) -> None:
         variables = client.write_clouds_yaml(context, name)
     for key, value in variables.items():
         print(f"unset {key}" if value is None else f"export {key}={shlex.quote(value)}")
+
+
+@task("cloud.forget")
+def forget(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    node: Annotated[str, "name of a compute node that the lab does not have any more"],
+) -> None:
+    """Remove what the cloud lists of a compute that is gone: service, agents, provider, VMs."""
+    from stacklab.workflow.cloud import departed
+
+    with session(f"cloud.forget {name} {node}") as context:
+        removed = departed.forget_named(context, name, node)
+    print_lines([f"removed {words}" for words in removed], f"the cloud of {name} has nothing of it")
 
 
 @task("cloud.smoke")

@@ -25,8 +25,9 @@ def ask(lab: Lab, all_as: NodeKind | None, *, removes: bool, agrees: bool) -> Co
 
     with session() as context:
         changes = plan.changes_of(context, lab, all_as=all_as)
+        lost = plan.losses(context, lab, changes)
     if changes.lines:
-        show(*views.changes_tables(changes))
+        show(*views.changes_tables(changes, lost))
     if agrees or not changes.is_disruptive or not _is_terminal():
         return Consent(removes=removes, to_all=agrees)
     shown = Consent(removes=removes, to=changes)

@@ -126,11 +126,12 @@ def plan(_c: Any, name: LabName, json: AsJson = False) -> None:
     lab = load(spec.find(name, LABS))
     with session() as context:
         changes = plan.changes_of(context, lab)
+        lost = plan.losses(context, lab, changes)
         steps = plan.steps(context, lab, changes)
     if json:
-        show_json(views.plan_as_dict(changes, steps))
+        show_json(views.plan_as_dict(changes, steps, lost))
     else:
-        show(*views.plan_tables(changes, steps))
+        show(*views.plan_tables(changes, steps, lost))
 
 
 @task("lab.up")

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from stacklab import releases
 from stacklab.installers.kit.git import CLONES
-from stacklab.installers.kit.roles import is_in_cloud
+from stacklab.installers.kit.roles import compute_nodes, is_in_cloud
 from stacklab.installers.kit.sources import GitProject, RemoteSource
+from stacklab.model.cloud import ComputesProgram
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import NO_INSTALLER, Installer
@@ -86,6 +87,24 @@ def dashboard_url(lab: Lab) -> str:
     kit = kit_of(lab.stack.installer)
     access = kit.access(lab) if kit else None
     return access.dashboard_url if access else ""
+
+
+def computes_program(lab: Lab) -> ComputesProgram | None:
+    """Return what lists a compute's VMs and has the lab's cloud forget it; None: nothing does."""
+    kit = kit_of(lab.stack.installer)
+    return kit.computes_program(lab) if kit else None
+
+
+def leaving_computes(made: Lab, lab: Lab) -> tuple[str, ...]:
+    """Return the computes of a lab as it was made that its cloud of today does not have.
+
+    None of them where the cloud itself is another one: by its installer or its controller.
+    """
+    before = (made.stack.installer, made.controller.name)
+    if kit_of(made.stack.installer) is None or before != (lab.stack.installer, lab.controller.name):
+        return ()
+    in_cloud = {node.name for node in lab.nodes if is_in_cloud(lab, node)}
+    return tuple(node.name for node in compute_nodes(made) if node.name not in in_cloud)
 
 
 def own_modules(lab: Lab) -> tuple[str, ...]:

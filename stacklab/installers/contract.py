@@ -18,7 +18,7 @@ from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.sources import GitProject, RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.certificate import ServerName
-from stacklab.model.cloud import CloudAccess
+from stacklab.model.cloud import CloudAccess, ComputesProgram
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
@@ -30,6 +30,10 @@ def _no_other_forms(_lab: Lab, _secrets: Mapping[str, str]) -> Mapping[str, str]
 
 
 def _no_access(_lab: Lab) -> CloudAccess | None:
+    return None
+
+
+def _no_computes_program(_lab: Lab) -> ComputesProgram | None:
     return None
 
 
@@ -90,6 +94,8 @@ class Kit:
     units: Callable[[Lab, Node], tuple[str, ...]] = _no_units
     # How a client logs in to the cloud; None where the kit does not say.
     access: Callable[[Lab], CloudAccess | None] = _no_access
+    # Lists computes' VMs, and has the cloud forget computes that are gone; None: nothing does.
+    computes_program: Callable[[Lab], ComputesProgram | None] = _no_computes_program
     # Who the certificate of its APIs is for, which is then one of its secrets; None: no TLS.
     certified: Callable[[Lab], ServerName | None] = _no_certificate
     # What the spec asks for and nodes of their kind can't have: each a sentence with the reason.

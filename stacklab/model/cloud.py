@@ -35,3 +35,18 @@ class CloudAccess:
     can_migrate: bool = False  # VMs can move between its computes
     dashboard_url: str = ""  # "": it has none
     has_tls: bool = False  # by an authority of the lab's own: see model/certificate.py
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputesProgram:
+    """A program for the controller that knows what its cloud has of compute nodes.
+
+    It is run there as root and takes `--patience SECONDS`, for which it waits for APIs that do not
+    answer yet, then an order with nodes' names: `vms NODE...` or `forget NODE...`. It writes lines
+    of JSON: see drivers/cloud_computes.py.
+    """
+
+    argv: tuple[str, ...]
+    stdin: bytes
+    look_limit_s: float  # of `vms`, without what it waits
+    forget_limit_s: float  # of `forget` for one node, without what it waits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -17,26 +18,37 @@ if TYPE_CHECKING:  # types alone
 _STYLE = {"reboot": "yellow", "rebuild": "red", "remove": "red", "refused": "red"}
 
 
-def changes_tables(changes: Changes) -> list[Table | str]:
-    """Return a table with a line per change, and what is left to people; nothing for nothing."""
+def changes_tables(changes: Changes, lost: Sequence[str] = ()) -> list[Table | str]:
+    """Return a table with a line per change, and what is good to know; nothing for nothing.
+
+    `lost` says which VMs of the lab's cloud would be lost.
+    """
     if not changes.lines:
         return []
     rows = [_row(change) for change in changes]
-    return [table(("changed", "how", "cost", "why"), rows), *_note_lines(changes), ""]
+    return [
+        table(("changed", "how", "cost", "why"), rows),
+        *_note_lines((*changes.notes, *lost)),
+        "",
+    ]
 
 
-def plan_tables(changes: Changes, steps: Sequence[Row]) -> list[Table | str]:
-    """Return what `lab.plan` shows: what changed, and what `lab.up` does."""
-    return [*changes_tables(changes), table(("what", "", "why"), steps)]
+def plan_tables(
+    changes: Changes, steps: Sequence[Row], lost: Sequence[str] = ()
+) -> list[Table | str]:
+    """Return what `lab.plan` shows: what changed, what is lost by it, and what `lab.up` does."""
+    return [*changes_tables(changes, lost), table(("what", "", "why"), steps)]
 
 
-def plan_as_dict(changes: Changes, steps: Sequence[Row]) -> dict[str, object]:
+def plan_as_dict(
+    changes: Changes, steps: Sequence[Row], lost: Sequence[str] = ()
+) -> dict[str, object]:
     """Return the same for machines."""
     from stacklab.workflow.lab.changes.change import CODEC
 
     return {
         "changes": [CODEC.encode(change) for change in changes],
-        "notes": list(changes.notes),
+        "notes": [*changes.notes, *lost],
         "steps": [{"what": what, "action": action, "why": why} for what, action, why in steps],
     }
 
@@ -59,5 +71,6 @@ def _row(change: Change) -> tuple[str | Text, ...]:
     return (change.about, change.text or "-", Text(cost, _STYLE.get(cost, "green")), change.why)
 
 
-def _note_lines(changes: Changes) -> list[str]:
-    return [f"note: {note}" for note in changes.notes]
+def _note_lines(notes: Sequence[str]) -> list[str]:
+    # Names of VMs are in some: a bracket in one must not be taken for a style.
+    return [escape(f"note: {note}") for note in notes]

@@ -125,6 +125,10 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         check_text = f"{passed} of {len(result.results)} checks passed"
     next_steps = [
         *_stack_steps(result),
+        *(
+            (f"./invoke cloud.forget {name} {node}", "its cloud still lists it")
+            for node in result.still_listed
+        ),
         (f"./invoke lab.ssh {name}", "log in on the controller"),
         (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
         (f"./invoke lab.check {name}", check_text),

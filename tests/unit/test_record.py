@@ -84,6 +84,22 @@ def test_a_node_is_found_by_its_whole_name(paths: LabPaths) -> None:
     assert kept.node("compute") is None
 
 
+def test_computes_that_a_cloud_still_lists_are_kept_and_seldom_written(paths: LabPaths) -> None:
+    lab_record = new(paths)
+    assert "departed" not in json.loads(record.as_text(lab_record))
+    listed = dataclasses.replace(lab_record, departed=("compute8", "compute9"))
+    assert record.parse(record.as_text(listed), paths) == listed
+
+
+@pytest.mark.parametrize("value", ["compute9", ["--ovn"], ["a b"], [1], {"compute9": 1}, 7])
+def test_a_record_that_says_odd_things_of_who_departed_is_damaged(
+    paths: LabPaths, value: object
+) -> None:
+    fields = json.loads(record.as_text(new(paths)))
+    with pytest.raises(record.RecordDamaged):
+        record.parse(json.dumps({**fields, "departed": value}), paths)
+
+
 def test_changing_one_node_leaves_the_others(paths: LabPaths) -> None:
     kept = new(paths)
     changed = kept.with_node(dataclasses.replace(kept.nodes[1], is_created=True))

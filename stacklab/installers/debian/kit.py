@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from stacklab.installers.contract import Kit
-from stacklab.installers.debian.answers import access, files, place, services, steps, tls
+from stacklab.installers.debian.answers import (
+    access,
+    departures,
+    files,
+    place,
+    services,
+    steps,
+    tls,
+)
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
@@ -34,6 +42,7 @@ KIT = Kit(
     is_quick=True,
     units=services.units,
     access=access.access,
+    computes_program=departures.computes_program,
     left_out=place.left_out,
     certified=tls.certified,
     shaped_secrets=files.shaped_secrets,

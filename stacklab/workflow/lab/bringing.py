@@ -26,6 +26,7 @@ from stacklab.record import LabRecord, NodeRecord
 from stacklab.stages.journal import Journal
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
+from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import boot_times, node_hosting, preparing
@@ -178,6 +179,7 @@ class Bringing:
             accelerator=how_run,
             results=results,
             lacks_stack=self._lacks_stack,
+            still_listed=self._record.departed,
         )
 
     def _check_and_stack(self, booting: Sequence[Node], *, checks: bool) -> tuple[CheckResult, ...]:
@@ -188,16 +190,28 @@ class Bringing:
             selection = _OF_NODES if self._leaves_cloud_out else ALL
             results = self._check(selection) if checks else ()
             self._after_nodes(booting)
+            self._forget_departed()
             return results
         # First the nodes: where their networks are broken, a stage would fail without a cause.
         results = self._check(_OF_NODES) if checks else ()
         self._after_nodes(booting)
         stack.run_held(self._context, lab, paths, self._record, hook=checkpoints.after_stage)
-        # It may have placed answers, and recorded that.
+        # It may have placed answers, or had the cloud forget a compute, and recorded that.
         self._record = read_own(paths) or self._record
         if checks and plan.expected(lab, _OF_CLOUD):
             results += self._check(_OF_CLOUD)
         return results
+
+    def _forget_departed(self) -> None:
+        """Have the cloud forget the computes that are gone, where no stage runs that does it."""
+        self._record = departed.forget(
+            self._context,
+            self._lab,
+            self._paths,
+            self._record,
+            patience_s=departed.BOOTED_S,
+            is_last=True,
+        )
 
     def _after_nodes(self, booting: Sequence[Node]) -> None:
         """Make the snapshot of new nodes, if the lab wants one."""

@@ -20,4 +20,5 @@ class LabUp:
     accelerator: str
     results: tuple[CheckResult, ...]
     lacks_stack: bool = False  # it has an installer, which did not run
+    still_listed: tuple[str, ...] = ()  # computes that are gone, and that its cloud did not forget
     came_from: SnapshotManifest | None = None  # the pristine snapshot that was restored

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from stacklab import installers
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
+from stacklab.installers.kit.roles import compute_nodes
 from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow import base_image
+from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
@@ -36,6 +39,25 @@ def changes_of(context: Context, lab: Lab, *, all_as: NodeKind | None = None) ->
         return Changes()
     lab = kinds.as_on_host(context, kinds.chosen(lab, lab_record, all_as))
     return compare(last_resolved(paths), lab, lab_record)
+
+
+def losses(context: Context, lab: Lab, changes: Changes) -> tuple[str, ...]:
+    """Return which VMs of the lab's cloud are lost by these changes, if it can be asked.
+
+    The cloud is asked, within a time limit, and nothing is changed.
+    """
+    paths = context.host.lab(lab.name)
+    lab_record, made = read_own(paths), last_resolved(paths)
+    if lab_record is None or made is None:
+        return ()
+    interrupted = changes.names(Subject.NODE, Cost.REBUILD, Cost.REMOVE)
+    if made.controller.name in interrupted:
+        return ()  # the whole cloud goes
+    computes = [node.name for node in compute_nodes(made) if node.name in interrupted]
+    leaving = installers.leaving_computes(made, lab)
+    gone = [name for name in computes if name in leaving]
+    anew = [name for name in computes if name not in leaving]
+    return departed.losses(context, made, paths, lab_record, gone=gone, anew=anew)
 
 
 def plan(context: Context, lab: Lab) -> tuple[Row, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stacklab.model.lab import Lab, NodeKind
+from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.lab.bringing import Bringing
@@ -48,7 +49,13 @@ def up(
         following = Following(context, lab, paths, made=made, before=before)
         following.refuse_unless(consent)
         choice = bringing.prepare(before, anew=following.changes.needs_other_image)
-        return bringing.bring(following.clear_away(), choice, checks=checks)
+        lab_record = following.clear_away()
+        if lab_record.departed:
+            # While nothing of today is made yet: a node of the same name may come next.
+            lab_record = departed.forget(
+                context, lab, paths, lab_record, patience_s=departed.RUNNING_S, is_last=False
+            )
+        return bringing.bring(lab_record, choice, checks=checks)
 
 
 def rebuild(

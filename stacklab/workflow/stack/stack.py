@@ -29,6 +29,7 @@ from stacklab.stages.selection import (
 )
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
+from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.masking import Masker
@@ -103,6 +104,8 @@ def run_held(
     digests = inputs.digests(stages, rendered)
     if tries_sources:
         _try_sources(context, lab, paths, stages, selection, digests)
+    # Before the stages: one of them waits for every chassis that OVN has.
+    lab_record = _forget_departed(context, lab, paths, lab_record, is_last=False)
     place_changed(context, lab, paths, lab_record, rendered)
     masker = Masker(paths, shaped=rendering.secret_texts(lab, known))
     engine = Engine(
@@ -119,7 +122,15 @@ def run_held(
     except KeyboardInterrupt as error:
         raise interrupted(lab.name, paths) from error
     report.raise_for(results, lab=lab.name, log_of=lambda name: log_of(paths, name))
+    _forget_departed(context, lab, paths, read_own(paths) or lab_record, is_last=True)
     return results
+
+
+def _forget_departed(
+    context: Context, lab: Lab, paths: LabPaths, lab_record: LabRecord, *, is_last: bool
+) -> LabRecord:
+    patience_s = departed.BOOTED_S
+    return departed.forget(context, lab, paths, lab_record, patience_s=patience_s, is_last=is_last)
 
 
 def plan(

@@ -30,6 +30,7 @@ def test_all_tasks_are_there() -> None:
         "bench.up",
         "cache.list",
         "cache.prune",
+        "cloud.forget",
         "cloud.smoke",
         "completion",
         "doctor",

@@ -49,6 +49,16 @@ def test_each_change_has_a_line_with_its_cost_before_the_plan() -> None:
     ]
 
 
+def test_a_vm_s_name_is_shown_as_it_is() -> None:
+    lost = ["1 VM on compute2 will be lost: [red]web[/bold]"]
+    terminal = console()
+    with terminal.capture() as capture:
+        for one in views.plan_tables(CHANGES, [], lost):
+            terminal.print(one)
+    assert f"note: {lost[0]}" in capture.get()
+    assert json.loads(json.dumps(views.plan_as_dict(CHANGES, [], lost)))["notes"][-1] == lost[0]
+
+
 def test_a_lab_that_is_as_its_spec_says_has_its_plan_alone() -> None:
     assert shown(NO_CHANGES) == ["what why", "node compute1 rebuild 1 cpu"]
 

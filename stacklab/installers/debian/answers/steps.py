@@ -36,12 +36,31 @@ def _agents(lab: Lab, after: tuple[str, ...]) -> Stage:
     """Return the stage after which neutron knows every agent: before, it binds no port."""
     return Stage(
         name="agents",
-        steps=(backend_of(lab).wait_for_agents(lab), _wait_for_mapping(lab)),
+        steps=(
+            *_know_each_other(lab),
+            backend_of(lab).wait_for_agents(lab),
+            _wait_for_mapping(lab),
+        ),
         limit_s=15 * MINUTE_S,
         after=after,
         hint="an ovn-controller is not connected (ovn-sbctl show on the controller), or a "
         "nova-compute does not reach RabbitMQ (journalctl -u stacklab-nova-compute)",
     )
+
+
+def _know_each_other(lab: Lab) -> Iterator[Step]:
+    """Yield what lets VMs move to a compute that came later: its host key, on all computes.
+
+    install.sh has placed the keys of then; only this stage runs again when a compute comes.
+    """
+    computes = compute_nodes(lab)
+    for node in computes if len(computes) > 1 else ():
+        yield Step(
+            node=node.name,
+            title="know the other computes' host keys",
+            command="install -m 0644 /home/stack/.ssh/known_hosts /etc/ssh/ssh_known_hosts",
+            user="root",
+        )
 
 
 def _wait_for_mapping(lab: Lab) -> Step:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stacklab import installers
 from stacklab.images.store import image_name
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NO_INSTALLER, Role
@@ -178,6 +179,13 @@ def _notes(made: Lab | None, lab: Lab, lines: Sequence[Change]) -> Iterator[str]
     }
     computes = [node.name for node in made.nodes if node.role is Role.COMPUTE]
     left = [name for name in computes if name in gone]
+    leaving = installers.leaving_computes(made, lab) if installers.computes_program(lab) else ()
+    if leaving:
+        yield (
+            f"if a cloud was installed, it forgets {', '.join(leaving)}: services, agents, "
+            "resource providers in placement, and the VMs that are lost with them"
+        )
+    left = [name for name in left if name not in leaving]
     if left:
         yield (
             f"if a cloud was installed, it goes on listing {', '.join(left)}: its services, its "

@@ -9,7 +9,9 @@ a process that is killed; the next `lab.up` goes on by these rules:
    of them are gone, the next comparison finds the same differences.
 3. A network that is made anew gets a new handle. So a snapshot of before, which has the old one,
    is never restored onto it.
-4. Then `lab.up` writes the new resolved.json, and makes what the record has and the host lacks.
+4. A compute that is gone is on record as departed from the write that takes it out of the nodes,
+   until the cloud has forgotten it: see workflow.cloud.departed.
+5. Then `lab.up` writes the new resolved.json, and makes what the record has and the host lacks.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from stacklab import record
+from stacklab import installers, record
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord, NodeRecord
+from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab.changes import names
@@ -72,7 +75,7 @@ class Following:
             provider.make_networks(self._lab, self._record.without(nodes=gone))
         for name in gone:
             self._forget_node(name)
-        self._write(self._record.without(nodes=gone))
+        self._write(self._with_departed().without(nodes=gone))
         return self._record
 
     # --- what has to be done
@@ -125,6 +128,14 @@ class Following:
                 with self._context.progress.stage(recorded.name, "remove"):
                     provider.remove_node(self._paths, self._record, recorded.name)
         return [node.name for node in self._record.nodes if node.name not in kept]
+
+    def _with_departed(self) -> LabRecord:
+        """Return the record with the computes that the lab's cloud has to forget."""
+        if self._made is None or not departed.has_cloud(self._lab, self._paths):
+            return self._record
+        leaving = installers.leaving_computes(self._made, self._lab)
+        names = dict.fromkeys((*self._record.departed, *leaving))
+        return dataclasses.replace(self._record, departed=tuple(names))
 
     def _remove_networks(self) -> None:
         """Remove networks that go or are made anew, from the host and from the record."""

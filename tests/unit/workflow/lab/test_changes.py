@@ -13,7 +13,7 @@ import pytest
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Impairment, Lab, Network, NetworkMode, Node, NodeKind, Size
-from stacklab.model.stack import Installer, Role, Stack
+from stacklab.model.stack import Installer, NetworkingMode, Role, Stack
 from stacklab.paths import HostPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord
@@ -188,10 +188,18 @@ def test_answers_and_checks_are_followed_while_nodes_go_on() -> None:
     refusing.refuse(lab, LAB, record_of(LAB))
 
 
-def test_a_compute_that_leaves_a_cloud_leaves_a_note() -> None:
-    stack = Stack(installer=Installer.DEBIAN, network="net0")
+@pytest.mark.parametrize(
+    ("installer", "words"),
+    [
+        (Installer.DEBIAN, "it forgets compute2: "),
+        (Installer.CONTRAIL, "goes on listing compute2"),
+    ],
+)
+def test_a_compute_that_leaves_a_cloud_leaves_a_note(installer: Installer, words: str) -> None:
+    stack = Stack(installer=installer, network="net0", network_mode=NetworkingMode.OVN)
     made, lab = (dataclasses.replace(one, stack=stack) for one in (LAB, SHRUNK))
-    assert "goes on listing compute2" in changes(lab, made).notes[0]
+    (note,) = changes(lab, made).notes
+    assert words in note
     assert changes(SHRUNK).notes == ()
     assert changes(dataclasses.replace(GROWN, stack=stack), made).notes == ()
 

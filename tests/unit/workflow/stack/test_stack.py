@@ -376,3 +376,14 @@ def test_lab_up_of_a_quick_kit_ends_with_a_cloud(
     assert all(state.is_done for state in states.values())
     host.up(lab)
     assert len(nodes.started) == 3
+
+
+def test_a_compute_that_is_added_to_a_running_quick_cloud_gets_its_stages_by_lab_up(
+    host: FakeHost, nodes: UnitNodes, lab: Lab, kit: Kit
+) -> None:
+    object.__setattr__(kit, "is_quick", True)
+    host.up(dataclasses.replace(lab, nodes=lab.nodes[:2]))
+    before = len(nodes.started)
+    outcome = host.up(lab)
+    assert "compute2: join compute2" in titles(nodes)[before:]
+    assert not outcome.lacks_stack

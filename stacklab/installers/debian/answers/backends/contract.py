@@ -72,3 +72,5 @@ class Backend:
     server_waits_for: Callable[[CloudPlace], tuple[str, ...]] = _no_units
     # Neutron's gateway has to be told of by the script stacklab-gateway.
     announces_gateway: bool = False
+    # OVN's databases on the controller have a chassis for each node, and keep it when that is gone.
+    has_chassis: bool = False

@@ -176,6 +176,7 @@ OVN = Backend(
     server_waits_for=_server_waits_for,
     agents=_agents,
     announces_gateway=True,
+    has_chassis=True,
     wait_for_agents=_wait_for_agents,
     clues=complaints() + _CLUES,
 )
