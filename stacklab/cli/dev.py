@@ -114,6 +114,31 @@ def bench_cloud(
     show(tables.table(("what", "seconds", "times the nodes", "wanted"), rows))
 
 
+@task("bench.peers")
+def bench_peers(
+    _c: Any,
+    name: LabName = "contrail-3node",
+    rounds: Annotated[int, "how often each is measured; the table has the medians"] = 1,
+    only: Annotated[str, "with commas: stacklab, vagrant, kcli, virt-lightning"] = "",
+    json: AsJson = False,
+) -> None:
+    """Time lab.up against vagrant, its snapshots, kcli and virt-lightning, on the same nodes."""
+    from stacklab import spec
+    from stacklab.dev.peers import measure
+    from stacklab.paths import LABS
+    from stacklab.process.runner import SubprocessRunner
+    from stacklab.views import bench as views
+
+    names = measure.chosen_names(only)
+    with session(f"bench.peers {name}") as context:
+        lab = load(spec.find(name, LABS))
+        measured = measure.measure(context, lab, SubprocessRunner(), rounds=rounds, names=names)
+    if json:
+        show_json(measured.as_dict())
+    else:
+        show(*views.peers_tables(measured))
+
+
 @task("bench.snapshot")
 def bench_snapshot(
     _c: Any,

@@ -7,8 +7,6 @@ when every node's sshd says its name.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,13 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab import files
 from stacklab.dev.cycles import refuse_if_up
+from stacklab.dev.plain_vagrant import PlainVagrant
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
-from stacklab.process.command import Command
-from stacklab.providers.libvirt.provider import LibvirtProvider
+from stacklab.providers.foreign_things import HasForeignThings
 from stacklab.tools import qemu_img
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.workflow import base_image as base
@@ -184,37 +180,19 @@ def _free_ports(count: int) -> Sequence[int]:
 
 
 def _plain(bench: _Bench) -> float:
-    home, directory = bench.work / "home", bench.work / "plain"
-    environment = {
-        "VAGRANT_HOME": str(home),
-        "VAGRANT_VAGRANTFILE": "plain.Vagrantfile",
-        "VAGRANT_CHECKPOINT_DISABLE": "1",  # it would ask the network for a newer Vagrant
-        "VAGRANT_CWD": str(directory),
-        "LC_ALL": "C.UTF-8",
-    }
-
-    def vagrant(*words: str) -> float:
-        command = Command(
-            argv=("vagrant", *words),
-            cwd=directory,
-            env=environment,
-            log=bench.context.host.bench_log,
-            timeout_s=_LIMIT_S,
-            what=f"bench: vagrant {words[0]}",
-        )
-        return bench.context.runner.run(command).elapsed_s
-
+    vagrant = PlainVagrant(
+        runner=bench.context.runner,
+        work=bench.work,
+        log=bench.context.host.bench_log,
+        limit_s=_LIMIT_S,
+    )
     with _pool(bench) as pool:
-        directory.mkdir()
-        shutil.copyfile(PROJECT / "vagrant" / "plain.Vagrantfile", directory / "plain.Vagrantfile")
-        files.write(directory / "plain.json", json.dumps(_plain_json(bench, pool)))
-        box = _box(bench)
-        vagrant("box", "add", "--name", _BOX, str(box))
-        box.unlink()  # Vagrant keeps a copy; two would fill a small disk
+        vagrant.write(_plain_json(bench, pool))
+        vagrant.add_box(_BOX, bench.image)
         try:
-            return vagrant("up", "--provider=libvirt")
+            return bench.context.runner.run(vagrant.command("up", "--provider=libvirt")).elapsed_s
         finally:
-            vagrant("destroy", "--force")
+            bench.context.runner.run(vagrant.command("destroy", "--force"))
 
 
 @contextmanager
@@ -225,10 +203,14 @@ def _pool(bench: _Bench) -> Iterator[str]:
     for node in bench.lab.nodes:
         shutil.copyfile(bench.seed(node.name), directory / f"{node.name}.seed.img")
     provider = bench.context.provider()
-    if not isinstance(provider, LibvirtProvider):
+    if not isinstance(provider, HasForeignThings):
         raise LabError("plain vagrant is compared with libvirt's nodes alone")
-    with provider.pool_of(name, directory):
+    things = provider.foreign_things()
+    things.make_pool(name, directory)
+    try:
         yield name
+    finally:
+        things.remove_pool(name)
 
 
 def _plain_json(bench: _Bench, pool: str) -> dict[str, object]:
@@ -249,17 +231,3 @@ def _plain_json(bench: _Bench, pool: str) -> dict[str, object]:
             for position, node in enumerate(bench.lab.nodes)
         ],
     }
-
-
-def _box(bench: _Bench) -> Path:
-    """Pack the image as a Vagrant box: an uncompressed tar, which Vagrant takes as well."""
-    stage = bench.work / "box"
-    stage.mkdir()
-    os.link(bench.image, stage / "box.img")  # on one file system, so nothing is copied
-    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": 48}
-    files.write(stage / "metadata.json", json.dumps(metadata))
-    files.write(stage / "Vagrantfile", "")
-    box = bench.work / "bench.box"
-    argv = ("tar", "-cf", str(box), "-C", str(stage), "metadata.json", "Vagrantfile", "box.img")
-    bench.context.runner.run(Command(argv=argv, what="packing the box"))
-    return box

@@ -220,7 +220,6 @@ def _packer_variables(
     image: Image, source: Path, key: Path, work: Path, accelerator: Accelerator
 ) -> dict[str, object]:
     """Return the values of the variables that packer/image declares; write the files they name."""
-    scripts = sorted((PROJECT / "packer" / "scripts").glob("*.sh"))
     variables: dict[str, object] = {
         "source": str(source),
         "is_disk": image.source is not ImageSourceKind.INSTALLER,
@@ -231,7 +230,7 @@ def _packer_variables(
         "cpu": accelerator.cpu_model if image.cpu == "qemu64" else image.cpu,
         "private_key": str(key),
         "files": str(PROJECT / "packer" / "files"),
-        "scripts": [str(script) for script in scripts],
+        "scripts": [str(script) for script in _scripts(image)],
         "disk_mib": str(DISK.mib),
     }
     public_key = key.with_suffix(".pub").read_text().strip()
@@ -244,6 +243,18 @@ def _packer_variables(
         variables["http"] = str(work / "http")
         variables["boot_command"] = list(image.boot_command)
     return variables
+
+
+def _scripts(image: Image) -> tuple[Path, ...]:
+    """Return what Packer runs in the machine, in this order.
+
+    The last script seals the machine, so a bake's own one comes before it.
+    """
+    *scripts, seal = sorted((PROJECT / "packer" / "scripts").glob("*.sh"))
+    after = PROJECT / "packer" / image.bake / "after.sh"
+    if image.bake and after.is_file():
+        scripts.append(after)
+    return (*scripts, seal)
 
 
 def _last_lines(console: Path) -> str:

@@ -10,8 +10,9 @@ from stacklab.dev.costs import HEADER
 from stacklab.views.tables import spaced, table
 from stacklab.words import plural
 
-if TYPE_CHECKING:  # a type alone
+if TYPE_CHECKING:  # types alone
     from stacklab.dev.bench_snapshot import SnapshotBench
+    from stacklab.dev.peers.results import PeersBench
 
 _SIZE_HEADER = ("node", "memory MiB", "disk MiB", "raw MiB", "wanted")
 _MOST_MIB = 260
@@ -33,4 +34,16 @@ def snapshot_tables(measured: SnapshotBench) -> list[Table | str]:
         f"lab {measured.lab}, {plural(measured.rounds, 'round')}",
         "",
         *spaced([table(HEADER, measured.costs.rows()), table(_SIZE_HEADER, sizes)]),
+    ]
+
+
+def peers_tables(measured: PeersBench) -> list[Table | str]:
+    """Return the times of `bench.peers`, and what they are of."""
+    from stacklab.dev.peers.results import HEADER as PEERS_HEADER
+
+    return [
+        f"lab {measured.lab}: {plural(measured.nodes, 'node')} of {measured.image}, "
+        f"{measured.accelerator}, {plural(measured.rounds, 'round')}",
+        "",
+        table(PEERS_HEADER, measured.table()),
     ]

@@ -24,6 +24,7 @@ SCRIPTS = sorted(
     for path in (
         *PACKER.glob("scripts/*.sh"),
         *PACKER.glob("bootstrap/*.sh"),
+        *PACKER.glob("cloud-init/*.sh"),
         *PACKER.glob("openstack/*.sh"),
         *PACKER.glob("openstack/tenant-*"),
         *PACKER.glob("files/*"),

@@ -89,7 +89,7 @@ def test_labs_nodes_images_and_faults_are_completed(shell: str, home: Path) -> N
 
     assert offered("lab.up", "con") == ["contrail-3node"]
     assert offered("lab.ssh", "mini-2node", "--node", "") == ["node1", "node2"]
-    assert offered("image.build", "debian-12-c") == ["debian-12-cloud"]
+    assert offered("image.build", "debian-13-c") == ["debian-13-cloud"]
     assert offered("lab.fault", "mini-2node", "link") == ["link-down"]
     assert offered("lab.fault", "mini-2node", "link-down", "node1", "") == ["eth0"]
     assert offered("lab.che") == ["lab.check"]

@@ -212,8 +212,7 @@ def test_a_provider_is_known_by_its_line_in_the_registry_alone(path: Path) -> No
     if _layer(path) == "providers":
         return
     inside = {name for name in _imports(path) if name.startswith("stacklab.providers.libvirt")}
-    # The bench compares with plain Vagrant, and borrows that provider's pool.
-    assert not inside or path.name == "bench.py", f"{_name(path)} imports {sorted(inside)}"
+    assert not inside, f"{_name(path)} imports {sorted(inside)}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)

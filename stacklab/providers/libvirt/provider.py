@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from stacklab import locks
@@ -21,6 +20,7 @@ from stacklab.providers.libvirt import console, disks, machines
 from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
+from stacklab.providers.libvirt.foreign_things import LibvirtForeignThings
 from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
 from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
 from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
@@ -306,14 +306,9 @@ class LibvirtProvider:
                 hint=f"wait for it: tail -f {log}",
             ) from error
 
-    @contextmanager
-    def pool_of(self, name: str, directory: Path) -> Iterator[None]:
-        """Have a pool of that name on a directory for a while: for the bench."""
-        self.libvirt.ensure_pool(name, directory)
-        try:
-            yield
-        finally:
-            self.libvirt.remove_pool(name)
+    def foreign_things(self) -> LibvirtForeignThings:
+        """See HasForeignThings.foreign_things."""
+        return LibvirtForeignThings(self._site.runner, lambda: self.libvirt)
 
     # --- looking
 

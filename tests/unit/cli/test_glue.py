@@ -26,6 +26,7 @@ def test_all_tasks_are_there() -> None:
         "bench.check",
         "bench.cli",
         "bench.cloud",
+        "bench.peers",
         "bench.snapshot",
         "bench.up",
         "cache.list",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolError
+from stacklab.images import catalogue
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import ImageSourceKind
 from stacklab.paths import PROJECT
@@ -41,6 +42,21 @@ def test_every_script_runs_in_the_order_of_its_name(fake: FakeBuild) -> None:
     )
     assert scripts[0].name == "10-packages.sh"
     assert all(path.is_file() for path in scripts)
+
+
+def test_a_bake_s_own_script_runs_before_the_machine_is_sealed(fake: FakeBuild) -> None:
+    fake.builder().build(catalogue.load()["debian-12-cloud-init"])
+    *others, lean, after, seal = (Path(str(path)) for path in fake.variables["scripts"])  # type: ignore[attr-defined]
+    assert others
+    assert (lean.name, seal.name) == ("30-lean.sh", "90-seal.sh")
+    assert after == PROJECT / "packer" / "cloud-init" / "after.sh"
+    assert after.is_file()
+
+
+def test_a_bake_without_a_script_of_its_own_adds_none(fake: FakeBuild) -> None:
+    fake.builder().build(dataclasses.replace(IMAGE, bake="openstack"))
+    names = [Path(str(path)).name for path in fake.variables["scripts"]]  # type: ignore[attr-defined]
+    assert "after.sh" not in names
 
 
 def test_an_image_that_names_its_cpu_gets_it(fake: FakeBuild) -> None:

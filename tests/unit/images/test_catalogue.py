@@ -196,6 +196,15 @@ def test_the_image_with_openstack_is_debian_12_and_more() -> None:
     assert (plain.bake, baked.bake) == ("", "openstack")
 
 
+def test_the_image_with_cloud_init_differs_from_debian_12_by_its_kernel() -> None:
+    """The peers of bench.peers are to boot the same system as the lab's nodes."""
+    images = catalogue.load()
+    plain, other = images["debian-12"], images["debian-12-cloud-init"]
+    assert set(plain.packages) - set(other.packages) == {"linux-image-cloud-amd64"}
+    assert set(other.packages) - set(plain.packages) == {"linux-image-amd64", "cloud-init"}
+    assert (other.suite, other.network, other.cpu) == (plain.suite, plain.network, plain.cpu)
+
+
 def test_a_catalogue_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none\.yaml"):
         catalogue.load(tmp_path / "none.yaml")
