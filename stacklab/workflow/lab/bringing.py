@@ -29,7 +29,7 @@ from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import boot_times, node_hosting, preparing
-from stacklab.workflow.lab.changes import names
+from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.nodes import clocks
@@ -158,7 +158,11 @@ class Bringing:
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
+            nics.plug_into_off(self._context, lab, self._record, booting)
         self._start_nodes(provider, booting, paused)
+        self._record = nics.plug_into_running(
+            self._context, lab, paths, self._record, choice.image.network
+        )
         serving.start(self._context, lab, paths)
         faults.settle(self._context, lab, paths, self._record, undone)
         fresh = {node.name for node in booting}
