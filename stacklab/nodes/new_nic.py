@@ -13,7 +13,8 @@ from stacklab.nodes import seed
 
 # Tries, half a second apart: for the kernel to find the NIC, and for it to get its address.
 _TRIES = 60
-# How each kind of system is told of it; what it says shows in the error.
+# How each kind of system is told of it; what it says shows in the error. NetworkManager calls what
+# it has from an ifcfg file `System eth1`, and may have given the NIC a profile of its own.
 _TAKE_UP = {
     NetworkStyle.NETWORKD: "networkctl reload",
     # Some have taken it up by themselves, when it appeared: the address decides, not the code.
@@ -21,7 +22,7 @@ _TAKE_UP = {
     NetworkStyle.IFCFG: """\
 if nmcli -t -f RUNNING general 2>/dev/null | grep -q '^running'; then
     nmcli connection reload
-    nmcli connection up ifname {device}
+    nmcli connection up "System {device}"
 else
     ifup {device}
 fi""",

@@ -110,7 +110,7 @@ def test_ifupdown_has_it_behind_the_others_once(node: FakeNode, shell: str) -> N
 def test_network_manager_is_asked_where_it_runs(node: FakeNode, shell: str) -> None:
     node.has("nmcli", f'case "$*" in *general) echo running ;; *) {TAKE.strip()} ;; esac\n')
     assert node.run(NetworkStyle.IFCFG, shell).returncode == 0
-    assert node.said() == ["nmcli connection reload", "nmcli connection up ifname eth1"]
+    assert node.said() == ["nmcli connection reload", "nmcli connection up System eth1"]
     assert f"HWADDR={NIC.mac}\n" in node.text(NetworkStyle.IFCFG)
 
 

@@ -122,7 +122,9 @@ def test_it_comes_behind_all_nics_where_nothing_else_is() -> None:
 
 
 def test_a_bus_that_is_full_takes_no_more() -> None:
-    full = tuple(device("interface", number, f"52:54:00:00:09:{number:02x}") for number in range(32))
+    full = tuple(
+        device("interface", number, f"52:54:00:00:09:{number:02x}") for number in range(32)
+    )
     domain = FakeDomain(defined=full)
     with pytest.raises(ProviderError, match="no PCI slot is free"):
         libvirt_nics.add(domain, NIC)

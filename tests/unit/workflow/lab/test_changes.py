@@ -191,7 +191,8 @@ def test_where_nothing_can_be_plugged_in_the_node_boots_with_its_nic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "cost"), [({"memory": Size(2048)}, Cost.REBOOT), ({"role": Role.NODE}, Cost.REBUILD)]
+    ("changed", "cost"),
+    [({"memory": Size(2048)}, Cost.REBOOT), ({"role": Role.NODE}, Cost.REBUILD)],
 )
 def test_a_node_that_boots_or_is_made_anew_anyway_has_its_nics_by_that(
     changed: dict[str, object], cost: Cost

@@ -144,7 +144,9 @@ def failing_on(node: str) -> Callable[[Command], Result]:
 
 def test_a_node_that_does_not_take_it_up_is_told_and_asked_again(up: FakeHost) -> None:
     up.runner.on("ssh", answer=failing_on("compute1"))
-    with pytest.raises(CommandFailed, match="compute1 has got eth2, but can't .* no eth2") as caught:
+    with pytest.raises(
+        CommandFailed, match=r"compute1 has got eth2, but can.t .* no eth2"
+    ) as caught:
         up.up(WIDE)
     assert "\x1b" not in caught.value.message
     assert "lab.rebuild trio --node compute1" in str(caught.value.hint)
@@ -258,6 +260,8 @@ def test_a_record_with_an_odd_number_of_nics_is_damaged(up: FakeHost, wrong: str
     path: Path = up.lab().record
     text = path.read_text()
     assert "has_nics" not in text, "a checkout of before does not know the field"
-    path.write_text(text.replace('"is_created": true', f'"is_created": true, "has_nics": {wrong}', 1))
+    path.write_text(
+        text.replace('"is_created": true', f'"is_created": true, "has_nics": {wrong}', 1)
+    )
     with pytest.raises(RecordDamaged, match="has_nics of controller"):
         record.read(up.lab())
