@@ -158,7 +158,6 @@ class Bringing:
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
-            nics.plug_into_off(self._context, lab, self._record, booting)
         self._start_nodes(provider, booting, paused)
         self._record = nics.plug_into_running(
             self._context, lab, paths, self._record, choice.image.network
@@ -270,6 +269,7 @@ class Bringing:
             self._write_node(
                 dataclasses.replace(self._record_of(node), answers=digest(rendered[node.name]))
             )
+        nics.plug_into_off(self._context, lab, self._record, booting)
         return booting, paused
 
     def _start_nodes(

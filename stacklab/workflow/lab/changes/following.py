@@ -84,9 +84,7 @@ class Following:
         """Return True unless all of it is done to nodes that go on, by `lab.up` as ever."""
         kept = {node.name for node in self._lab.nodes}
         has_left = any(node.name not in kept or node.is_outdated for node in self._record.nodes)
-        has_more_nics = bool(self.changes.nodes_with_more_nics)
-        has_costs = any(change.cost is not Cost.LIVE for change in self.changes)
-        return has_left or has_more_nics or has_costs
+        return has_left or any(change.cost is not Cost.LIVE for change in self.changes)
 
     def _marked(self) -> LabRecord:
         rebooted = self.changes.names(Subject.NODE, Cost.REBOOT)
