@@ -24,7 +24,7 @@ from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 _VERSION = 2
 _MOMENTS = ("expires_at", "answered_at")
 # What `lab.up` has still to do to a node; seldom anything.
-_MARKS = ("is_outdated", "lacks_names")
+_MARKS = ("is_outdated", "lacks_names", "has_nics")
 # Version 1 knew libvirt alone, and had the handles' fields beside the others.
 _PROVIDER_OF_V1 = "libvirt"
 _NOT_HANDLE = ("name", "is_created", "answers")
@@ -44,6 +44,8 @@ class NodeRecord:
     is_outdated: bool = False
     # It runs, and does not know the names and host keys of all nodes of today.
     lacks_names: bool = False
+    # It has its first so many NICs, and the others are to be plugged in; 0: it has all.
+    has_nics: int = 0
 
     @property
     def is_interrupted(self) -> bool:
@@ -52,7 +54,9 @@ class NodeRecord:
 
     def as_booted(self) -> NodeRecord:
         """Return the same node once it has booted from what its lab is today."""
-        return dataclasses.replace(self, is_created=True, is_outdated=False, lacks_names=False)
+        return dataclasses.replace(
+            self, is_created=True, is_outdated=False, lacks_names=False, has_nics=0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +249,8 @@ def _parse(data: dict[str, Any]) -> LabRecord:
     networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
     for node in nodes:
         _refuse_odd_thing(node.name, node.handle)
+        if not isinstance(node.has_nics, int) or node.has_nics < 0:
+            raise ValueError(f"has_nics of {node.name} is {node.has_nics!r}")
     for network in networks:
         _refuse_odd_thing(network.name, network.handle)
     for moment in _MOMENTS:

@@ -13,6 +13,7 @@ from stacklab.nodes.archive import Entry
 
 _USER = "stack"
 _HOME = "home/stack"
+_INTERFACES = "etc/network/interfaces"
 # Every user of a node reads these; all other answers are for `stack` alone.
 _SYSTEM_PATHS = (
     "/etc/pip.conf",
@@ -105,26 +106,31 @@ def _join_lines(lines: Iterable[str]) -> str:
 
 def _render_network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:
     """Return the access NIC's lines: DHCP, since Vagrant wants to see a lease of its address."""
+    texts: dict[str, str] = {}
+    if style is NetworkStyle.IFUPDOWN:
+        texts[_INTERFACES] = "auto lo\niface lo inet loopback\n"
+    for nic in node.nics:
+        path, text = nic_lines(lab, node, nic, style)
+        texts[path] = texts.get(path, "") + text
+    return texts
+
+
+def nic_lines(lab: Lab, node: Node, nic: NIC, style: NetworkStyle) -> tuple[str, str]:
+    """Return the file in which a node finds a NIC's address, and the NIC's lines in it.
+
+    ifupdown has one file for all NICs, the other styles have one for each.
+    """
+    is_access = nic is node.access
     match style:
         case NetworkStyle.NETWORKD:
-            return {
-                f"etc/systemd/network/10-{nic.device}.network": _render_networkd(
-                    nic, is_access=nic is node.access
-                )
-                for nic in node.nics
-            }
+            path = f"etc/systemd/network/10-{nic.device}.network"
+            return path, _render_networkd(nic, is_access=is_access)
         case NetworkStyle.IFUPDOWN:
-            stanzas = ["auto lo\niface lo inet loopback\n"]
-            stanzas += [_render_ifupdown(nic, is_access=nic is node.access) for nic in node.nics]
-            return {"etc/network/interfaces": "".join(stanzas)}
+            return _INTERFACES, _render_ifupdown(nic, is_access=is_access)
         case NetworkStyle.IFCFG:
             has_gateway = lab.network(node.access.network).mode is NetworkMode.NAT
-            return {
-                f"etc/sysconfig/network-scripts/ifcfg-{nic.device}": _render_ifcfg(
-                    nic, is_access=nic is node.access, has_gateway=has_gateway
-                )
-                for nic in node.nics
-            }
+            path = f"etc/sysconfig/network-scripts/ifcfg-{nic.device}"
+            return path, _render_ifcfg(nic, is_access=is_access, has_gateway=has_gateway)
 
 
 def _render_networkd(nic: NIC, *, is_access: bool) -> str:

@@ -18,7 +18,7 @@ import libvirt
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
-from stacklab.tools import libvirt_hosts, libvirt_xml
+from stacklab.tools import libvirt_hosts, libvirt_nics, libvirt_xml
 from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {
@@ -155,6 +155,13 @@ class Libvirt(Connection):
         """Return a domain's NICs: (MAC, network, tap); none when it is absent."""
         xml = self._ask_domain(uuid, _read_xml, doing=f"reading the NICs of {uuid}", if_absent="")
         return libvirt_xml.interfaces(xml) if xml else ()
+
+    @within(WORK_S)
+    def add_nic(self, uuid: str, nic: libvirt_nics.NewNic) -> None:
+        """Add a NIC to a domain for good, also while it runs; one that is there is success."""
+        self._change_domain(
+            uuid, lambda domain: libvirt_nics.add(domain, nic), doing="adding a NIC to {}"
+        )
 
     # --- faults: they change what runs, never what is defined, so a power-off undoes them
 

@@ -1,4 +1,4 @@
-"""mini-2node follows its spec, while a process and a connection on the other nodes go on."""
+"""mini-2node follows its spec, while processes and connections on its nodes go on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ description: a lab that follows its spec
 image: debian-12
 networks:
   net: {cidr: 192.168.151.0/24, mode: nat}
-nodes:
 """
+# Networks that it gets later, in this order.
+MORE_NETWORKS = {
+    "far": "{cidr: 192.168.163.0/24, mode: isolated, mtu: 1400}",
+    "farther": "{cidr: 192.168.164.0/24, mode: isolated, host: false}",
+}
 # Asks the network's DNS, not /etc/hosts.
 ASK_DNS = """\
 import socket, struct
@@ -49,7 +53,35 @@ class Changing:
             f"  {name}: {{memory: {mib}MiB, nics: [{{network: net}}]}}\n"
             for name, mib in memory_mib.items()
         )
-        (self.stacklab.checkout / "labs" / f"{MINI}.yaml").write_text(HEAD + nodes)
+        self._write_spec(f"{HEAD}nodes:\n{nodes}")
+
+    def write_on(self, *networks: str) -> None:
+        """Have nodes `one` and `two` on these networks of MORE_NETWORKS, too."""
+        declared = "".join(f"  {name}: {MORE_NETWORKS[name]}\n" for name in networks)
+        nics = ", ".join(f"{{network: {name}}}" for name in ("net", *networks))
+        nodes = "".join(
+            f"  {name}: {{memory: 512MiB, nics: [{nics}]}}\n" for name in ("one", "two")
+        )
+        self._write_spec(f"{HEAD}{declared}nodes:\n{nodes}")
+
+    def _write_spec(self, text: str) -> None:
+        (self.stacklab.checkout / "labs" / f"{MINI}.yaml").write_text(text)
+
+    def boots(self) -> list[str]:
+        """What tells one boot of each node from the next one."""
+        asking = "cat /proc/sys/kernel/random/boot_id"
+        return [self.stacklab.on(MINI, node, asking) for node in ("one", "two")]
+
+    def assert_on(self, *networks: str) -> None:
+        """Each node has its NICs, in that order, and hears the other one on each of them."""
+        ours = self.stacklab
+        devices = [f"eth{number}" for number in range(1 + len(networks))]
+        for node, peer in (("one", "two"), ("two", "one")):
+            shown = ours.on(MINI, node, "cd /sys/class/net && echo eth*")
+            assert shown.split() == devices
+            for name in networks:
+                ours.on(MINI, node, f"ping -c 5 -W 5 {peer}-{name}")
+        ours.check(MINI)
 
 
 class Counter:
@@ -133,3 +165,56 @@ def test_nodes_come_change_and_go_while_the_others_go_on(lab: Changing, counter:
     assert "three" not in ours.on(MINI, "one", "cat /etc/hosts .ssh/known_hosts")
     counter.assert_goes_on()
     ours.check(MINI)
+
+
+@pytest.mark.kinds("vms", only=True)  # a container is made anew for a NIC
+def test_vms_get_nics_while_they_run_and_while_they_are_off(
+    lab: Changing, counter: Counter
+) -> None:
+    ours = lab.stacklab
+    ours.ok("lab.snapshot", MINI, "--name", "narrow")
+    try:
+        counter.assert_goes_on()
+        boots = lab.boots()
+
+        lab.write_on("far")
+        planned = ours.ok("lab.plan", MINI).out
+        assert "live" in planned
+        assert "plug NICs in" in planned
+        ours.ok("lab.up", MINI)  # nobody has to agree to it
+        counter.assert_goes_on()
+        assert lab.boots() == boots
+        lab.assert_on("far")
+        assert "mtu 1400" in ours.on(MINI, "one", "ip link show dev eth1")
+        assert vagrant_status().count("running (libvirt)") == 2
+
+        # For good: it is there after a boot, and so is one that came while they were off.
+        ours.ok("lab.down", MINI)
+        lab.write_on("far", "farther")
+        ours.ok("lab.up", MINI)
+        assert lab.boots() != boots
+        lab.assert_on("far", "farther")
+
+        # The lab of then has one NIC a node, and can follow the spec of today again.
+        ours.ok("lab.restore", MINI, "narrow")
+        assert ours.on(MINI, "two", "cd /sys/class/net && echo eth*") == "eth0\n"
+        ours.ok("lab.up", MINI)
+        assert lab.boots() == boots
+        lab.assert_on("far", "farther")
+
+        # The last one goes by a reboot, from the nodes' own disks.
+        ours.on(MINI, "two", "touch kept")
+        lab.write_on("far")
+        assert ours.run("lab.up", MINI).code == 2
+        ours.ok("lab.up", MINI, "--yes")
+        assert ours.on(MINI, "two", "ls") == "kept\n"
+        lab.assert_on("far")
+    finally:
+        ours.ok("lab.snapshot-delete", MINI, "narrow")
+
+
+def vagrant_status() -> str:
+    """What Vagrant itself says of the lab's nodes."""
+    argv = ("vagrant", "status")
+    directory = HOME / "labs" / MINI
+    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=True).stdout

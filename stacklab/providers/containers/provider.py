@@ -23,6 +23,7 @@ from stacklab.providers.containers.machines import Machines
 from stacklab.providers.containers.snapshots import ContainersSnapshots
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
 from stacklab.providers.libvirt import disks
+from stacklab.providers.libvirt.nic_plug import LibvirtNicPlug
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.record import LabRecord
 from stacklab.tools import bounded
@@ -164,6 +165,10 @@ class ContainersProvider:
         _, vms = self._split(record, [node])
         if vms:
             self._vms.undefine_node(paths, handles.only_vms(record), node)
+
+    def nic_plug(self, lab: Lab, record: LabRecord) -> LibvirtNicPlug:
+        """See PlugsNics.nic_plug; a container is made anew instead, see workflow.lab.changes."""
+        return self._vms.nic_plug(lab, handles.only_vms(record))
 
     def remove_network(self, record: LabRecord, network: str) -> None:
         """See Provider.remove_network."""

@@ -16,13 +16,14 @@ from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
-from stacklab.providers.libvirt import console, disks, machines
+from stacklab.providers.libvirt import console, disks, machines, starting
 from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
 from stacklab.providers.libvirt.foreign_things import LibvirtForeignThings
 from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
 from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
+from stacklab.providers.libvirt.nic_plug import LibvirtNicPlug
 from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
 from stacklab.record import LabRecord
 from stacklab.tools import bounded, libvirt_connection, libvirt_xml, libvirtd, vagrant
@@ -32,7 +33,6 @@ from stacklab.tools.libvirt_connection import NoAnswer
 from stacklab.tools.libvirt_memory import LibvirtMemory
 
 _POLL_S = 0.1
-_WAIT_FOR_OTHER_VAGRANT_S = 600.0
 # How long a libvirtd that did not answer is not asked again: each wait would cost LOOK_S more.
 _HUNG_FOR_S = 30.0
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT, NodeState.CRASHED)
@@ -154,8 +154,8 @@ class LibvirtProvider:
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         """See Provider.up."""
-        starting = self._resume_paused(record, nodes)
-        if not starting:
+        booting = self._resume_paused(record, nodes)
+        if not booting:
             return
         with self._site.progress.stage("host", "networks"):
             self.make_networks(lab, record)
@@ -164,8 +164,8 @@ class LibvirtProvider:
             recorded = node_of(paths, node)
             self.libvirt.refuse_foreign_domain(recorded.domain, recorded.uuid)
         with self._site.progress.stage("host", "vagrant"):
-            self._run_vagrant_up(paths, starting)
-        consoles = [paths.console(name) for name in starting]
+            starting.vagrant_up(self._site, paths, booting)
+        consoles = [paths.console(name) for name in booting]
         disks.open_consoles(self._site.runner, consoles)
 
     def _resume_paused(self, record: LabRecord, nodes: Sequence[str]) -> list[str]:
@@ -188,20 +188,9 @@ class LibvirtProvider:
             self.libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
         self.libvirt.ensure_pool(self.pool, self._site.host.volumes)
 
-    def _run_vagrant_up(self, paths: LabPaths, nodes: Sequence[str]) -> None:
-        # vagrant-libvirt's own locks hold within one process only.
-        lock = locks.held(
-            self._site.host.locks / "vagrant.lock",
-            "vagrant on this host",
-            wait_s=_WAIT_FOR_OTHER_VAGRANT_S,
-            waiting=self._show_progress,
-        )
-        with lock:
-            limit_s = vagrant.limit_s(nodes)
-            self._show_progress(
-                f"vagrant makes or starts {', '.join(nodes)}, {limit_s:.0f} s at most"
-            )
-            vagrant.up(paths.root, nodes, log=paths.vagrant_log)
+    def nic_plug(self, lab: Lab, record: LabRecord) -> LibvirtNicPlug:
+        """See PlugsNics.nic_plug."""
+        return LibvirtNicPlug(self.libvirt, self._lab_paths(record), lab, record)
 
     # --- stopping and removing
 

@@ -30,7 +30,7 @@ from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import boot_times, node_hosting, preparing
-from stacklab.workflow.lab.changes import names
+from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.nodes import clocks
@@ -160,6 +160,9 @@ class Bringing:
             undone = faults.clear(self._context, lab, paths, self._record)
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
         self._start_nodes(provider, booting, paused)
+        self._record = nics.plug_into_running(
+            self._context, lab, paths, self._record, choice.image.network
+        )
         serving.start(self._context, lab, paths)
         faults.settle(self._context, lab, paths, self._record, undone)
         fresh = {node.name for node in booting}
@@ -280,6 +283,7 @@ class Bringing:
             self._write_node(
                 dataclasses.replace(self._record_of(node), answers=digest(rendered[node.name]))
             )
+        nics.plug_into_off(self._context, lab, self._record, booting)
         return booting, paused
 
     def _start_nodes(

@@ -14,6 +14,7 @@ from stacklab.workflow import base_image
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.lab import kinds
+from stacklab.workflow.lab.changes import nics
 from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
 from stacklab.workflow.lab.changes.compare import compare
 from stacklab.workflow.snapshots import pristine
@@ -38,7 +39,9 @@ def changes_of(context: Context, lab: Lab, *, all_as: NodeKind | None = None) ->
     if lab_record is None:
         return Changes()
     lab = kinds.as_on_host(context, kinds.chosen(lab, lab_record, all_as))
-    return compare(last_resolved(paths), lab, lab_record)
+    made = last_resolved(paths)
+    whys_no_plug = nics.whys_no_plug(context, made, lab, lab_record)
+    return compare(made, lab, lab_record, whys_no_plug=whys_no_plug)
 
 
 def losses(context: Context, lab: Lab, changes: Changes) -> tuple[str, ...]:
@@ -132,11 +135,14 @@ def _node_rows(
     context: Context, lab: Lab, lab_record: LabRecord | None, changes: Changes
 ) -> tuple[Row, ...]:
     followed = {name: str(cost) for cost in _FOLLOWED for name in changes.names(Subject.NODE, cost)}
+    getting_nics = changes.nodes_with_more_nics
     states = _states_of_made(context, lab_record) if lab_record else {}
     rows: list[Row] = []
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)
         action = followed.get(node.name) or _ACTIONS.get(state, "make")
+        if state is NodeState.RUNNING and node.name in getting_nics:
+            action = "plug NICs in"
         kind = "container, " if node.kind is NodeKind.CONTAINER else ""
         about = f"{kind}{node.cpus} cpu, {node.memory}, {_addresses(node)}"
         rows.append((f"node {node.name}", action, about))

@@ -78,6 +78,7 @@ def test_machines_read_the_same() -> None:
         "after": "2GiB",
         "cost": "reboot",
         "why": "",
+        "adds_nic": False,
     }
     assert read["notes"] == ["the cloud goes on listing compute2"]
     assert read["steps"] == [{"what": "image", "action": "keep", "why": "debian-12"}]

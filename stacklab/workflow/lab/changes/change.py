@@ -51,6 +51,7 @@ class Change:
     after: str = ""
     cost: Cost
     why: str = ""  # what the cost follows from, or what is not done
+    adds_nic: bool = False  # to a node that goes on: unlike what else is live, only lab.up does it
 
     @property
     def about(self) -> str:
@@ -92,6 +93,12 @@ class Changes:
                 known = dearest.get(change.name, Cost.LIVE)
                 dearest[change.name] = max(known, change.cost, key=lambda cost: cost.rank)
         return tuple(sorted(name for name, cost in dearest.items() if cost in costs))
+
+    @property
+    def nodes_with_more_nics(self) -> tuple[str, ...]:
+        """Return the nodes that get NICs while they go on, sorted."""
+        getting = {change.name for change in self.lines if change.adds_nic}
+        return tuple(name for name in self.names(Subject.NODE, Cost.LIVE) if name in getting)
 
     @property
     def needs_other_image(self) -> bool:

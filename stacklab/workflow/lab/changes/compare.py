@@ -7,7 +7,7 @@ making was cut short is made anew anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stacklab import installers
 from stacklab.images.store import image_name
@@ -30,12 +30,20 @@ _KNOWN = (
     "description",
     "source",
 )
+_NO_REASONS: Mapping[str, str] = {}
 
 
-def compare(made: Lab | None, lab: Lab, lab_record: LabRecord | None) -> Changes:
+def compare(
+    made: Lab | None,
+    lab: Lab,
+    lab_record: LabRecord | None,
+    *,
+    whys_no_plug: Mapping[str, str] = _NO_REASONS,
+) -> Changes:
     """Return what `lab.up` has to do to a lab that exists, so that it is as its spec says.
 
     `made` is the lab as it was brought up; None where that was cut short before it was known.
+    `whys_no_plug` has the nodes into which no NIC can be plugged, each with the reason.
     """
     if lab_record is None:
         return NO_CHANGES
@@ -43,7 +51,7 @@ def compare(made: Lab | None, lab: Lab, lab_record: LabRecord | None) -> Changes
     lines = (
         *_provider_changes(lab, lab_record),
         *of_all,
-        *_node_changes(made, lab, lab_record, of_all),
+        *_node_changes(made, lab, lab_record, of_all, whys_no_plug),
         *_live_changes(made, lab),
     )
     return Changes(lines=lines, notes=tuple(_notes(made, lab, lines)))
@@ -103,7 +111,11 @@ def _network_changes(made: Lab | None, lab: Lab, lab_record: LabRecord) -> Itera
 
 
 def _node_changes(
-    made: Lab | None, lab: Lab, lab_record: LabRecord, of_all: Sequence[Change]
+    made: Lab | None,
+    lab: Lab,
+    lab_record: LabRecord,
+    of_all: Sequence[Change],
+    whys_no_plug: Mapping[str, str],
 ) -> Iterator[Change]:
     """Yield what changed in nodes, by themselves and by `of_all`: networks and the image."""
     before = {node.name: node for node in made.nodes} if made else {}
@@ -112,7 +124,8 @@ def _node_changes(
         if recorded is None:
             yield Change(subject=Subject.NODE, name=node.name, what=_about(node), cost=Cost.NEW)
         elif made is not None and recorded.is_created and node.name in before:
-            own = tuple(fields.node_changes(before[node.name], node))
+            why_no_plug = whys_no_plug.get(node.name, "")
+            own = tuple(fields.node_changes(before[node.name], node, why_no_plug=why_no_plug))
             yield from own
             if all(change.cost.rank < Cost.REBUILD.rank for change in own):
                 yield from _rebuild_by(before[node.name], node, made, lab, of_all)

@@ -40,11 +40,14 @@ def differing(before: object, after: object) -> Iterator[str]:
             yield field.name
 
 
-def node_changes(before: Node, after: Node) -> Iterator[Change]:
-    """Yield what differs between a node as it was made, and as its spec has it."""
+def node_changes(before: Node, after: Node, *, why_no_plug: str = "") -> Iterator[Change]:
+    """Yield what differs between a node as it was made, and as its spec has it.
+
+    `why_no_plug` is why no NIC can be plugged into it while it runs; "" if one can.
+    """
     for name in differing(before, after):
         if name == "nics":
-            yield from _nic_changes(before, after)
+            yield from _nic_changes(before, after, why_no_plug)
             continue
         cost_of = _NODE_COSTS.get(name)
         cost, why = cost_of(before, after) if cost_of else (Cost.REBUILD, "")
@@ -62,20 +65,32 @@ def label(field: str) -> str:
     return _LABELS.get(field, field.replace("_", " "))
 
 
-def _nic_changes(before: Node, after: Node) -> Iterator[Change]:
+def gets_more_nics(before: Node, after: Node) -> bool:
+    """Return True if a VM keeps all its NICs, and gets others behind them."""
+    is_vm = before.kind is after.kind is NodeKind.VM
+    first = after.nics[: len(before.nics)]
+    keeps_all = [nic.network for nic in before.nics] == [nic.network for nic in first]
+    return is_vm and keeps_all and len(after.nics) > len(before.nics)
+
+
+def _nic_changes(before: Node, after: Node, why_no_plug: str) -> Iterator[Change]:
     old = {nic.network: nic for nic in before.nics}
     new = {nic.network: nic for nic in after.nics}
+    # Both leave the names of the other NICs alone, and need no other disk.
+    is_longer, is_shorter = gets_more_nics(before, after), gets_more_nics(after, before)
     for network, nic in old.items():
         if network not in new:
-            yield _nic_change(after.name, f"NIC on {network}", _place(nic), "")
+            cost = Cost.REBOOT if is_shorter else Cost.REBUILD
+            yield _nic_change(after.name, f"NIC on {network}", _place(nic), "", cost)
     for network, nic in new.items():
         if network not in old:
-            yield _nic_change(after.name, f"NIC on {network}", "", _place(nic))
+            added = _nic_change(after.name, f"NIC on {network}", "", _place(nic), Cost.REBUILD)
+            yield _plugged(added, why_no_plug) if is_longer else added
             continue
         for field in differing(old[network], nic):
             yield _nic_field(after.name, old[network], nic, field)
     if list(old) != list(new) and set(old) == set(new):
-        yield _nic_change(after.name, "NICs", ", ".join(old), ", ".join(new))
+        yield _nic_change(after.name, "NICs", ", ".join(old), ", ".join(new), Cost.REBUILD)
 
 
 def _nic_field(node: str, before: NIC, after: NIC, field: str) -> Change:
@@ -91,10 +106,15 @@ def _nic_field(node: str, before: NIC, after: NIC, field: str) -> Change:
     )
 
 
-def _nic_change(node: str, what: str, before: str, after: str) -> Change:
-    return Change(
-        subject=Subject.NODE, name=node, what=what, before=before, after=after, cost=Cost.REBUILD
-    )
+def _nic_change(node: str, what: str, before: str, after: str, cost: Cost) -> Change:
+    return Change(subject=Subject.NODE, name=node, what=what, before=before, after=after, cost=cost)
+
+
+def _plugged(added: Change, why_no_plug: str) -> Change:
+    """Return the same change of a node that gets its NIC as it is, or else by a reboot."""
+    if why_no_plug:
+        return dataclasses.replace(added, cost=Cost.REBOOT, why=why_no_plug)
+    return dataclasses.replace(added, cost=Cost.LIVE, why="it is plugged in", adds_nic=True)
 
 
 def _place(nic: NIC) -> str:

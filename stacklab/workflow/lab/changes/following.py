@@ -11,7 +11,8 @@ a process that is killed; the next `lab.up` goes on by these rules:
    is never restored onto it.
 4. A compute that is gone is on record as departed from the write that takes it out of the nodes,
    until the cloud has forgotten it: see workflow.cloud.departed.
-5. Then `lab.up` writes the new resolved.json, and makes what the record has and the host lacks.
+5. Then `lab.up` writes the new resolved.json, and makes what the record has and the host lacks:
+   nodes, networks, and NICs of nodes that go on (see `nics`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from stacklab.record import LabRecord, NodeRecord
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab.changes import names
+from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
 from stacklab.workflow.lab.changes.compare import compare
 from stacklab.workflow.lab.changes.refusing import Consent, SpecChanged, refuse_unless_agreed
@@ -47,7 +48,8 @@ class Following:
         self._paths = paths
         self._made = made
         self._record = before
-        self.changes: Changes = compare(made, lab, before)
+        whys_no_plug = nics.whys_no_plug(context, made, lab, before)
+        self.changes: Changes = compare(made, lab, before, whys_no_plug=whys_no_plug)
 
     def refuse_unless(self, consent: Consent) -> None:
         """Raise SpecChanged for what can't be followed, and for what nobody has agreed to."""
@@ -90,6 +92,7 @@ class Following:
     def _marked(self) -> LabRecord:
         rebooted = self.changes.names(Subject.NODE, Cost.REBOOT)
         anew = self.changes.names(Subject.NODE, Cost.REBUILD, Cost.REMOVE)
+        more_nics = self.changes.nodes_with_more_nics
         marked = self._record
         for recorded in self._record.nodes:
             changed = recorded
@@ -97,10 +100,19 @@ class Following:
                 changed = dataclasses.replace(changed, is_created=False, answers="")
             elif recorded.name in rebooted:
                 changed = dataclasses.replace(changed, is_outdated=True)
+            elif recorded.name in more_nics:
+                changed = dataclasses.replace(changed, has_nics=self._nics_of(recorded))
             if recorded.is_created and self._knows_other_names(recorded):
                 changed = dataclasses.replace(changed, lacks_names=True)
             marked = marked.with_node(changed)
         return marked
+
+    def _nics_of(self, recorded: NodeRecord) -> int:
+        """Return how many NICs a node surely has, of those that it had in the spec of before."""
+        assert self._made is not None  # a node of which nothing is known gets no NICs
+        before = len(self._made.node(recorded.name).nics)
+        # Where plugging was cut short, some of them may be missing.
+        return min(recorded.has_nics or before, before)
 
     def _knows_other_names(self, recorded: NodeRecord) -> bool:
         nodes = {node.name: node for node in self._lab.nodes}

@@ -63,12 +63,12 @@ def refuse_unless_agreed(lab: str, changes: Changes, consent: Consent) -> None:
 
 
 def refuse(lab: Lab, made: Lab | None, lab_record: LabRecord) -> None:
-    """Raise SpecChanged if `lab.up` has more to do than what it does while nodes go on.
+    """Raise SpecChanged if `lab.up` has more to do than what any task can leave to the next one.
 
     For tasks that work with today's spec on the nodes that exist.
     """
     changes = compare(made, lab, lab_record)
-    unfollowed = [change for change in changes if change.cost is not Cost.LIVE]
+    unfollowed = [change for change in changes if change.cost is not Cost.LIVE or change.adds_nic]
     if unfollowed:
         names = dict.fromkeys(change.about for change in unfollowed)
         raise SpecChanged(

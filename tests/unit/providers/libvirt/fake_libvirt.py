@@ -17,6 +17,7 @@ from stacklab.progress import Progress
 from stacklab.providers.contract import HostServices
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
+from stacklab.tools.libvirt_nics import NewNic
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")
@@ -39,6 +40,8 @@ class FakeLibvirt:
     reasons: dict[str, str] = field(default_factory=dict)
     unlinked: set[str] = field(default_factory=set)  # MACs of NICs whose cable is pulled
     is_dead: bool = False
+    machine: str = "pc-i440fx-7.2"  # every domain's type
+    added: dict[str, list[NewNic]] = field(default_factory=dict)  # NICs, by the domain's UUID
     _looks: dict[str, int] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -64,7 +67,10 @@ class FakeLibvirt:
             f"<link state='{'down' if mac in self.unlinked else 'up'}'/></interface>"
             for mac, network, tap in self.nics.get(uuid, ())
         )
-        return f"<domain><devices>{nics}</devices></domain>" if uuid in self.states else ""
+        if uuid not in self.states:
+            return ""
+        machine = f"<os><type machine='{self.machine}'>hvm</type></os>"
+        return f"<domain>{machine}<devices>{nics}</devices></domain>"
 
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
         self.calls.append(("refuse_foreign_domain", name))
@@ -93,6 +99,15 @@ class FakeLibvirt:
             raise NotOurs(f"domain {uuid} is called {self.names[uuid]}")
         self.states.pop(uuid, None)
         self.names.pop(uuid, None)
+        self.added.pop(uuid, None)
+
+    def add_nic(self, uuid: str, nic: NewNic) -> None:
+        self.calls.append(("add_nic", uuid, nic.mac))
+        if self.states.get(uuid, NodeState.OFF) is NodeState.RUNNING:
+            assert nic.network in self.networks or nic.bridge, "libvirt knows no such network"
+        added = self.added.setdefault(uuid, [])
+        if uuid in self.states and nic not in added:
+            added.append(nic)
 
     def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
         return self.nics.get(uuid, ())

@@ -16,6 +16,11 @@ GROWN = make_lab(nodes=(*NODES, "compute3"))
 SHRUNK = make_lab(nodes=NODES[:2])
 NARROW = make_lab(cidrs=("10.10.0.0/24",))
 WIDE = make_lab(cidrs=("10.10.0.0/24", "10.20.0.0/24", "10.30.0.0/24"))
+# net1 is there, and compute1 is not on it.
+APART = dataclasses.replace(
+    LAB, nodes=tuple(dataclasses.replace(n, nics=n.nics[:1]) if n.name == "compute1" else n
+                     for n in LAB.nodes)
+)  # fmt: skip
 
 
 def with_node(lab: Lab, name: str, **changed: object) -> Lab:

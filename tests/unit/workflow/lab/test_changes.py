@@ -22,6 +22,7 @@ from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
 from stacklab.workflow.lab.changes.compare import compare
 from stacklab.workflow.lab.changes.refusing import Consent, SpecChanged
 from tests.unit.workflow.lab.changing import (
+    APART,
     GROWN,
     LAB,
     LARGER_DISK,
@@ -99,7 +100,7 @@ def test_a_node_that_is_added_is_new_and_one_that_is_left_out_is_removed() -> No
         (
             with_node(LAB, "compute1", nics=LAB.node("compute1").nics[:1]),
             "NIC on net1 eth1 10.20.0.12 -> nothing",
-            "rebuild",
+            "reboot",
         ),
         (
             with_nic(LAB, "compute1", 1, impairment=Impairment(delay_ms=20, loss_percent=1)),
@@ -152,7 +153,53 @@ def test_a_network_that_changed_is_made_anew_with_all_nodes_on_it(lab: Lab) -> N
 def test_networks_come_and_go_with_the_nics_of_their_nodes() -> None:
     assert changes(WIDE).names(Subject.NETWORK, Cost.NEW) == ("net2",)
     assert changes(NARROW).names(Subject.NETWORK, Cost.REMOVE) == ("net1",)
-    assert set(costs(WIDE).values()) == set(costs(NARROW).values()) == {"rebuild"}
+    assert set(costs(WIDE).values()) == {"live"}
+    assert set(costs(NARROW).values()) == {"reboot"}
+
+
+def test_a_nic_behind_all_others_of_a_vm_is_plugged_in() -> None:
+    found = changes(LAB, APART)
+    (line,) = found
+    assert (line.text, line.cost) == ("NIC on net1 nothing -> eth1 10.20.0.12", Cost.LIVE)
+    assert found.nodes_with_more_nics == ("compute1",)
+    assert changes(WIDE).nodes_with_more_nics == ("compute1", "compute2", "controller")
+    refusing.refuse_unless_agreed("trio", changes(WIDE), Consent())
+
+
+def test_a_nic_in_front_of_another_one_takes_its_name() -> None:
+    controller, compute1 = LAB.node("controller"), APART.node("compute1")
+    in_front = (controller.nics[1], compute1.nics[0])
+    found = changes(with_node(APART, "compute1", nics=in_front), APART)
+    assert found.names(Subject.NODE, Cost.REBUILD) == ("compute1",)
+    assert found.nodes_with_more_nics == ()
+
+
+def test_a_container_that_gets_or_loses_a_nic_is_made_anew() -> None:
+    one, two = (lab.all_as(NodeKind.CONTAINER) for lab in (APART, LAB))
+    for made, lab in ((one, two), (two, one)):
+        found = compare(made, lab, record_of(made, provider="containers"))
+        assert [change.cost for change in found] == [Cost.REBUILD]
+        assert found.nodes_with_more_nics == ()
+
+
+def test_where_nothing_can_be_plugged_in_the_node_boots_with_its_nic() -> None:
+    whys = {"compute1": "a machine of type pc-q35-7.2 takes nothing in", "compute2": "else"}
+    found = compare(APART, LAB, record_of(APART), whys_no_plug=whys)
+    (line,) = found
+    assert (line.cost, line.why) == (Cost.REBOOT, whys["compute1"])
+    assert found.nodes_with_more_nics == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "cost"),
+    [({"memory": Size(2048)}, Cost.REBOOT), ({"role": Role.NODE}, Cost.REBUILD)],
+)
+def test_a_node_that_boots_or_is_made_anew_anyway_has_its_nics_by_that(
+    changed: dict[str, object], cost: Cost
+) -> None:
+    found = changes(with_node(LAB, "compute1", **changed), APART)
+    assert found.names(Subject.NODE, cost) == ("compute1",)
+    assert found.nodes_with_more_nics == ()
 
 
 def test_a_new_network_without_nodes_interrupts_nobody() -> None:
@@ -346,9 +393,11 @@ def test_nodes_are_removed_only_by_name_of_the_option() -> None:
 
 
 def test_tasks_that_work_on_what_is_there_refuse_what_lab_up_would_do() -> None:
-    for lab in (GROWN, SHRUNK, MORE_MEMORY, OTHER_RANGE):
+    for lab, made in (
+        (GROWN, LAB), (SHRUNK, LAB), (MORE_MEMORY, LAB), (OTHER_RANGE, LAB), (LAB, APART)
+    ):  # fmt: skip
         with pytest.raises(SpecChanged, match="its spec has changed since: n") as caught:
-            refusing.refuse(lab, LAB, record_of(LAB))
+            refusing.refuse(lab, made, record_of(made))
         assert "./invoke lab.up trio" in str(caught.value.hint)
     impaired = with_nic(LAB, "compute1", 1, impairment=Impairment(delay_ms=20))
     refusing.refuse(impaired, LAB, record_of(LAB))
