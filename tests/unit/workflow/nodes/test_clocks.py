@@ -46,8 +46,8 @@ def test_only_clocks_that_are_off_are_set() -> None:
         if command.stdin is None
     }
     assert set(found) == {"compute1", "compute2"}
-    assert '"+17.0' in found["compute1"] or '"+16.9' in found["compute1"]
-    assert '"-0.6' in found["compute2"] or '"-0.5' in found["compute2"]
+    assert "'+17.0" in found["compute1"] or "'+16.9" in found["compute1"]
+    assert "'-0.6" in found["compute2"] or "'-0.5" in found["compute2"]
 
 
 def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
@@ -59,6 +59,13 @@ def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
         for runner in (slow, never)
     ]
     assert [len(each) for each in sets] == [2, 3]
+
+
+def test_what_is_heard_late_is_read_twice_before_a_clock_is_set_again() -> None:
+    runner = runner_of({"compute1": -4.0}, 0.1)
+    clocks.set_clocks(runner, PATHS, [LAB.node("compute1")])
+    scripts = [command.stdin or b"" for command in runner.commands if command.stdin is not None]
+    assert [b"nodes.clock.later" in script for script in scripts] == [False, True, True]
 
 
 def test_a_clock_whose_lateness_is_known_is_set_in_one_session() -> None:
