@@ -1,8 +1,10 @@
-"""Snapshots of VMs: memory, disks and connections of one instant, and a restore that is killed."""
+"""Snapshots of VMs: memory, disks and connections of one instant.
+
+Those that are killed are in test_killed_at_each_step.py.
+"""
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator
@@ -12,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.paths import PROJECT, HostPaths
-from tests.live.labs import HOME, LAB, NODES
+from stacklab.paths import PROJECT
+from tests.live.labs import LAB, NODES
 from tests.live.typed import Run, Stacklab, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.kinds("vms", only=True)]
@@ -103,37 +105,3 @@ def test_memory_disks_and_connections_are_of_one_instant(
         assert "booted again" not in stacklab.check(LAB, "--wait", "60").out
     finally:
         stacklab.ok("lab.snapshot-delete", LAB, "counting")
-
-
-def test_a_restore_that_was_killed_is_finished_by_the_next_command(
-    stacklab: Stacklab, lab: Run
-) -> None:
-    stacklab.ok("lab.snapshot", LAB, "--name", "whole")
-    try:
-        for after_s in (0.9, 2.0):
-            process = stacklab.start("lab.restore", LAB, "whole")
-            time.sleep(after_s)
-            process.kill()
-            process.communicate()
-            run = stacklab.ok("lab.up", LAB, "--no-checks")
-            print(f"killed after {after_s} s; lab.up took {run.elapsed_s:.1f} s: {run.err[-600:]}")
-            assert set(stacklab.states(LAB).values()) == {"running"}
-    finally:
-        stacklab.ok("lab.snapshot-delete", LAB, "whole")
-    left = HostPaths(HOME).lab(LAB)
-    assert not left.snapshot_intent.exists()
-
-
-def test_a_snapshot_that_was_killed_leaves_the_lab_as_it_was(stacklab: Stacklab, lab: Run) -> None:
-    for after_s in (1.2, 2.5):
-        process = stacklab.start("lab.snapshot", LAB, "--name", "cut")
-        time.sleep(after_s)
-        process.kill()
-        process.communicate()
-        run = stacklab.ok("lab.up", LAB, "--no-checks")
-        print(f"killed after {after_s} s; lab.up took {run.elapsed_s:.1f} s: {run.err[-600:]}")
-        assert set(stacklab.states(LAB).values()) == {"running"}
-        listed = json.loads(stacklab.ok("lab.snapshots", LAB, "--json").out)
-        if listed:
-            stacklab.ok("lab.snapshot-delete", LAB, "cut")
-    stacklab.check(LAB, "--wait", "60")
