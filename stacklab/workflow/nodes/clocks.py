@@ -48,7 +48,7 @@ def set_clocks(
 def _set_clock(runner: Conversing, paths: LabPaths, node: Node, behind_s: float) -> bool:
     """Set a node's clock; returns False if the node did not answer."""
     try:
-        readings = (clocks.CLOCK,)
+        readings: tuple[Part, ...] = (clocks.CLOCK,)
         for _ in range(_TRIES):
             offset = _offset_s(runner, paths, node, readings, behind_s)
             if offset is None or abs(offset) <= _ENOUGH_S:
