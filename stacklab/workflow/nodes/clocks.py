@@ -20,7 +20,7 @@ from stacklab.process.command import Conversing
 from stacklab.tools import bounded, ssh, tc
 
 _ENOUGH_S = 0.2  # of two nodes, each this near the host's clock, none fails its check
-_TRIES = 3  # what is heard late makes a clock seem to be behind
+_LOOKS = 3  # what is heard late makes a clock seem to be behind, so it is set again
 _LIMIT_S = 20.0
 # An impaired node's answer is late by what netem does now, which need not be what is declared.
 _SHIFT = "clocks.shift"
@@ -49,15 +49,15 @@ def _set_clock(runner: Conversing, paths: LabPaths, node: Node, behind_s: float)
     """Set a node's clock; returns False if the node did not answer."""
     try:
         readings: tuple[Part, ...] = (clocks.CLOCK,)
-        for _ in range(_TRIES):
+        for _ in range(_LOOKS):
             offset = _offset_s(runner, paths, node, readings, behind_s)
             if offset is None or abs(offset) <= _ENOUGH_S:
                 return offset is not None
-            behind_s = 0.0
+            behind_s = -offset
             # A second reading comes when no session begins: the first may be heard a second late.
             readings = (clocks.CLOCK, clocks.LATER)
-            line = (shell_line(offset),)
-            runner.run(ssh.exec_command(paths, node.name, line, timeout_s=_LIMIT_S))
+        line = (shell_line(-behind_s),)
+        runner.run(ssh.exec_command(paths, node.name, line, timeout_s=_LIMIT_S))
     except LabError:
         return False
     return True

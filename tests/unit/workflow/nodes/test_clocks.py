@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -17,6 +18,13 @@ LAB = make_lab()
 PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
 
 
+def set_by(command: Command) -> str:
+    """By how many seconds a command sets a node's clock ahead; "": it sets none."""
+    text = command.argv[-1] if command.stdin is None else command.stdin.decode()
+    found = re.search(r"date -s '([-+][0-9.]+) seconds'", text)
+    return found[1] if found else ""
+
+
 def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
     """Nodes whose clocks are that far ahead of the host's.
 
@@ -29,8 +37,9 @@ def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
         return [str(time.time() + left[node])], code
 
     def answer(command: Command) -> Result:
+        if set_by(command):
+            left[simulate.node_of(command)] += float(set_by(command)) * (1 - remains)
         if command.stdin is None:
-            left[simulate.node_of(command)] *= remains
             return Result(exit_code=0)
         return Result(exit_code=0, stdout="\n".join(simulate.answer(LAB, command, spoil)))
 
@@ -41,23 +50,20 @@ def test_only_clocks_that_are_off_are_set() -> None:
     runner = runner_of({"controller": 0.01, "compute1": -17.0, "compute2": 0.6})
     clocks.set_clocks(runner, PATHS, LAB.nodes)
     found = {
-        simulate.node_of(command): command.argv[-1]
+        simulate.node_of(command): float(set_by(command))
         for command in runner.commands
-        if command.stdin is None
+        if set_by(command)
     }
-    assert set(found) == {"compute1", "compute2"}
-    assert "'+17.0" in found["compute1"] or "'+16.9" in found["compute1"]
-    assert "'-0.6" in found["compute2"] or "'-0.5" in found["compute2"]
+    assert found == {"compute1": pytest.approx(17, abs=0.1), "compute2": pytest.approx(-0.6, 0.1)}
+    # A look at each, and one more session in which a clock is set and looked at again.
+    assert len(runner.commands) == 5
 
 
 def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
     slow, never = runner_of({"compute1": -4.0}, 0.1), runner_of({"compute1": -4.0}, 1.0)
     for runner in (slow, never):
         clocks.set_clocks(runner, PATHS, [LAB.node("compute1")])
-    sets = [
-        [command for command in runner.commands if command.stdin is None]
-        for runner in (slow, never)
-    ]
+    sets = [[command for command in runner.commands if set_by(command)] for runner in (slow, never)]
     assert [len(each) for each in sets] == [2, 3]
 
 
@@ -69,16 +75,16 @@ def test_what_is_heard_late_is_read_twice_before_a_clock_is_set_again() -> None:
 
 
 def test_a_clock_whose_lateness_is_known_is_set_in_one_session() -> None:
-    runner = runner_of({"controller": 0.02, "compute1": 0.02, "compute2": -3.0})
+    runner = runner_of({"controller": -39.98, "compute1": -39.98, "compute2": -43.0})
     assert clocks.set_clocks(runner, PATHS, LAB.nodes, behind_s=40.0) == ()
     scripts = [command.stdin or b"" for command in runner.commands if command.stdin is not None]
-    first = [script for script in scripts if b"clocks.shift" in script]
+    first = [script for script in scripts if b"+40.000 seconds" in script]
     assert len(first) == 3
     for script in first:
         # Set first, then read.
         assert 0 < script.index(b"+40.000 seconds") < script.rindex(b"nodes.clock")
     # What was guessed wrongly is set once more, by what was read.
-    again = [command for command in runner.commands if command.stdin is None]
+    again = [command for command in runner.commands[3:] if set_by(command)]
     assert [simulate.node_of(command) for command in again] == ["compute2"]
     assert len(scripts) == 4
 
@@ -94,7 +100,7 @@ def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
     runner = FakeRunner(stub)
     silent = clocks.set_clocks(runner, PATHS, LAB.nodes)
     assert [node.name for node in silent] == ["compute1"]
-    assert {simulate.node_of(command) for command in runner.commands if command.stdin is None} == {
+    assert {simulate.node_of(command) for command in runner.commands if set_by(command)} == {
         "controller",
         "compute2",
     }
@@ -118,4 +124,4 @@ def test_what_netem_holds_back_is_no_clock_that_is_behind(netem_ms: int) -> None
         lambda command: Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil)))
     )
     clocks.set_clocks(runner, PATHS, lab.nodes)
-    assert [command for command in runner.commands if command.stdin is None] == []
+    assert [command for command in runner.commands if set_by(command)] == []
