@@ -140,12 +140,7 @@ class Bringing:
                 all_as=self._all_as or "",
             )
         expires_at = self._expiry_time()
-        if expires_at is not None and expires_at < time.time():
-            more = f"./invoke lab.up {lab.name} --ttl 2h"
-            progress.note(
-                "host",
-                f"this lab's TTL has expired; lab.reap will destroy it unless you run {more}",
-            )
+        self._warn_if_expired(expires_at)
         # A run that was cut short before its first overlay may have recorded another base image.
         self._write_record(
             dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at)
@@ -183,6 +178,14 @@ class Bringing:
             results=results,
             lacks_stack=self._lacks_stack,
             still_listed=self._record.departed,
+        )
+
+    def _warn_if_expired(self, expires_at: float | None) -> None:
+        if expires_at is None or expires_at >= time.time():
+            return
+        more = f"./invoke lab.up {self._lab.name} --ttl 2h"
+        self._progress.note(
+            "host", f"this lab's TTL has expired; lab.reap will destroy it unless you run {more}"
         )
 
     def _check_and_stack(self, booting: Sequence[Node], *, checks: bool) -> tuple[CheckResult, ...]:

@@ -121,7 +121,7 @@ def test_the_step_of_a_bake_that_failed_is_told_with_its_last_lines(
 def test_the_hooks_are_files_that_can_be_run() -> None:
     hooks = [bootstrap._HOOKS / name for name in ("essential.sh", "customize.sh", "bootloader.sh")]
     hooks += [*PROJECT.glob("packer/*/before.sh"), *PROJECT.glob("packer/*/bake.sh")]
-    assert len(hooks) == 5
+    assert len(hooks) == 7
     assert all(hook.stat().st_mode & 0o111 == 0o111 for hook in hooks)
 
 
