@@ -170,9 +170,12 @@ def test_ssh_runs_the_command_behind_the_dashes_on_one_node(stacklab: Stacklab, 
 
 
 @pytest.mark.kinds("containers", "vms")
-def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run, kind: str) -> None:
-    last = "compute1 login:" if kind == VMS else "Secure Shell server"
-    assert last in stacklab.ok("lab.console", LAB, "--node", "compute1").out
+def test_the_console_shows_what_a_node_prints(stacklab: Stacklab, lab: Run, kind: str) -> None:
+    shown = "Secure Shell server"
+    if kind == VMS:  # it may come from a snapshot, and its console begins with that
+        shown = "printed by a test"
+        stacklab.on(LAB, "compute1", f"echo {shown} | sudo tee /dev/ttyS0 >/dev/null")
+    assert shown in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
 
 @pytest.mark.kinds("containers", "vms")

@@ -19,6 +19,7 @@ _WORD = r"[A-Za-z0-9._-]{1,64}"
 _NUMBER = r"[0-9]{1,12}"
 _TEXT = r"[^\x00]{0,4096}"  # replaced by ours, or dropped
 _SWITCH = "on|off|yes|no"
+_MOST_BACKING = 200  # disks one below the other
 
 
 class ForeignDomain(ValueError):
@@ -86,6 +87,23 @@ _SERIAL = _Shape(
         "alias": _ALIAS,
     },
 )
+
+
+def _backing_stores(depth: int) -> _Shape:
+    """Return the shape of what lies below a disk that runs; each snapshot puts one more there."""
+    shape = _EMPTY
+    for _ in range(depth):
+        shape = _Shape(
+            {"type": "file", "index": _NUMBER},
+            children={
+                "format": _Shape({"type": "qcow2|raw"}),
+                "source": _Shape({"file": _TEXT}),
+                "backingStore": shape,
+            },
+        )
+    return shape
+
+
 _DEVICES = {
     # Dropped: libvirt knows where its QEMU is.
     "emulator": _Shape(text=r"/usr/(bin|libexec)/(qemu-system-x86_64|qemu-kvm|kvm)"),
@@ -97,7 +115,8 @@ _DEVICES = {
             ),
             "source": _Shape({"file": _TEXT, "index": _NUMBER}),
             "target": _Shape({"dev": "vda|vdb", "bus": "virtio"}),
-            "backingStore": _EMPTY,
+            # Dropped: what is below a disk is what its own header says, which is looked at.
+            "backingStore": _backing_stores(_MOST_BACKING),
             "alias": _ALIAS,
             "address": _PCI,
         },

@@ -62,8 +62,12 @@ def test_all_that_it_names_is_ours(xml: str) -> None:
 
 def test_what_libvirt_adds_while_a_domain_runs_is_left_out() -> None:
     xml = XML.replace("<driver iommu='off'/>", "<target dev='vnet5'/><link state='up'/>")
-    xml = xml.replace("<disk type", "<disk type", 1).replace(
-        "<alias name='ua-disk-volume-0'/>", "<backingStore/><alias name='ua-disk-volume-0'/>"
+    xml = xml.replace(
+        "<alias name='ua-disk-volume-0'/>",
+        # As of a lab that was restored: its image, and the disk that a snapshot froze.
+        "<backingStore type='file' index='4'><format type='qcow2'/><source file='/v/frozen'/>"
+        "<backingStore type='file' index='3'><format type='qcow2'/><source file='/i/image'/>"
+        "<backingStore/></backingStore></backingStore><alias name='ua-disk-volume-0'/>",
     )
     xml = xml.replace(
         "<serial type='pty'>", "<serial type='pty'><source path='/dev/pts/2'/>"
@@ -110,8 +114,11 @@ def test_of_kvm_the_processor_is_the_host_s() -> None:
         ("name='qemu' type='raw'", "name='qemu' type='qcow2'", "disk vdb is not raw"),
         ("<disk ", "<disk type='file' device='disk'><source file='/etc/shadow'/></disk><disk ",
          "of target, not one"),
-        ("<alias name='ua-disk-volume-1'/>", "<backingStore type='file'/>",
+        ("<alias name='ua-disk-volume-1'/>", "<backingStore type='block'/>",
          "backingStore has type"),
+        ("<alias name='ua-disk-volume-1'/>",
+         "<backingStore type='file'><source file='/x'><slices/></source></backingStore>",
+         "source has a 'slices'"),
         ("<serial type='pty'>", "<serial type='unix'>", "serial has type='unix'"),
         ("<serial type='pty'>", "<serial type='tcp'>", "serial has type='tcp'"),
         ("<rng ", "<rng model='virtio'><backend model='egd'/></rng><rng ", "model='egd'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +124,11 @@ class Guests(FakeLibvirt):
 
     def definition(self, uuid: str) -> str:
         self.killer.step()
-        return json.dumps({"uuid": uuid, "name": self.names[uuid]})
+        console = "<serial type='file'><source path='/console.log'/></serial>"
+        return (
+            f"<domain><name>{self.names[uuid]}</name><uuid>{uuid}</uuid>"
+            f"<devices>{console}</devices></domain>"
+        )
 
     def used_memory(self, _uuid: str) -> int:
         return 1000
@@ -141,13 +146,14 @@ class Guests(FakeLibvirt):
 
     def restore_memory(self, name: str, path: Path, xml: str) -> None:
         self.killer.step()
-        domain = json.loads(xml)
-        assert domain["name"] == name
-        assert self.states.get(domain["uuid"], NodeState.OFF) is NodeState.OFF
-        assert name not in self.names.values() or self.names.get(domain["uuid"]) == name
-        self.add(domain["uuid"], name, NodeState.PAUSED)
-        self.memory[domain["uuid"]] = path.read_text()
-        assert self._chain(domain["uuid"]) == self.memory[domain["uuid"]], "memory met another disk"
+        domain = ET.fromstring(xml)
+        uuid = domain.findtext("uuid", "")
+        assert domain.findtext("name") == name
+        assert self.states.get(uuid, NodeState.OFF) is NodeState.OFF
+        assert name not in self.names.values() or self.names.get(uuid) == name
+        self.add(uuid, name, NodeState.PAUSED)
+        self.memory[uuid] = path.read_text()
+        assert self._chain(uuid) == self.memory[uuid], "memory met another disk"
         self.killer.step()
 
 
