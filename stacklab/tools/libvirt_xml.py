@@ -101,15 +101,6 @@ def interface_elements(domain_xml: str) -> Iterator[ET.Element]:
     return ET.fromstring(domain_xml).iterfind("devices/interface")
 
 
-def with_kept_consoles(domain_xml: str) -> str:
-    """Return the domain as one that goes on with its console's file, where libvirt empties it."""
-    domain = ET.fromstring(domain_xml)
-    for kind in ("serial", "console"):
-        for source in domain.findall(f"devices/{kind}[@type='file']/source"):
-            source.set("append", "on")
-    return ET.tostring(domain, encoding="unicode") + "\n"
-
-
 def child_attribute(parent: ET.Element, child: str, name: str) -> str:
     """Return an attribute of a child element; "" where either is missing."""
     element = parent.find(child)

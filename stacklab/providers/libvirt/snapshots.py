@@ -95,9 +95,7 @@ class LibvirtSnapshots:
         """See SnapshotMaker.store."""
 
         def save(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
-            # To go on with its memory is a start for libvirt, which would empty the console's file.
-            xml = libvirt_xml.with_kept_consoles(libvirt.definition(node.uuid))
-            place.domain(node.name).write_text(xml)
+            place.domain(node.name).write_text(libvirt.definition(node.uuid))
             node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             libvirt.save_memory(node.uuid, place.memory(node.name))
             self._freeze_disk(node, disks[node.name])

@@ -112,14 +112,3 @@ def test_a_domain_s_nics_are_told_by_mac_network_and_tap() -> None:
         ("bb", "br0", ""),
         ("", "", ""),
     )
-
-
-def test_a_console_s_file_is_gone_on_with() -> None:
-    xml = (
-        "<domain><devices><serial type='file'><source path='/a.log'/></serial>"
-        "<serial type='pty'><source path='/dev/pts/0'/></serial>"
-        "<console type='file'><source path='/a.log'/></console></devices></domain>"
-    )
-    text = libvirt_xml.with_kept_consoles(xml)
-    assert text.count('<source path="/a.log" append="on" />') == 2
-    assert text.count("append") == 2
