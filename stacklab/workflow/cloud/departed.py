@@ -81,9 +81,7 @@ def losses(
     names = (*gone, *anew)
     if program is None or not names or not has_cloud(lab, paths):
         return ()
-    told = _ask(
-        context, lab, paths, lab_record, program, "vms", names, limit_s=program.look_limit_s
-    )
+    told = _Asker(context, lab, paths, lab_record, program).vms(names)
     if told.left:
         listed = ", ".join(names)
         return (f"VMs on {listed} are lost; which there are can't be told: {told.left[0]}",)
@@ -128,7 +126,8 @@ def forget(
         is_back = recorded is not None and recorded.is_created
         if program is not None and not is_back:
             with context.progress.stage(_ROW, f"forget {node}"):
-                told = _forget_one(context, lab, paths, lab_record, program, node, patience_s)
+                asker = _Asker(context, lab, paths, lab_record, program)
+                told = asker.forget(node, patience_s)
             if told.done:
                 context.progress.note(_ROW, f"removed {', '.join(told.done)}")
             if told.left:
@@ -156,7 +155,8 @@ def forget_named(context: Context, name: str, node: str) -> tuple[str, ...]:
             )
         _refuse_kept(lab, lab_record, node)
         with context.progress.stage(_ROW, f"forget {node}"):
-            told = _forget_one(context, lab, paths, lab_record, program, node, BOOTED_S)
+            asker = _Asker(context, lab, paths, lab_record, program)
+            told = asker.forget(node, BOOTED_S)
         if told.left:
             raise LabError(
                 "\n".join([f"the cloud of {name} still lists {node}:", *told.left]),
@@ -196,64 +196,54 @@ def _say_left(context: Context, lab: Lab, node: str, told: Told, *, is_last: boo
     context.progress.note(_ROW, words)
 
 
-def _forget_one(
-    context: Context,
-    lab: Lab,
-    paths: LabPaths,
-    lab_record: LabRecord,
-    program: ComputesProgram,
-    node: str,
-    patience_s: float,
-) -> Told:
-    limit_s = program.forget_limit_s
-    return _ask(
-        context,
-        lab,
-        paths,
-        lab_record,
-        program,
-        "forget",
-        [node],
-        limit_s=limit_s,
-        patience_s=patience_s,
-    )
-
-
 # --- the program on the controller
 
 
-def _ask(
-    context: Context,
-    lab: Lab,
-    paths: LabPaths,
-    lab_record: LabRecord,
-    program: ComputesProgram,
-    order: str,
-    nodes: Sequence[str],
-    *,
-    limit_s: float,
-    patience_s: float = 0.0,
-) -> Told:
-    """Run it; whatever keeps it from its work is in `left`."""
-    controller = lab.controller.name
-    state = context.states(lab_record).get(controller, NodeState.ABSENT)
-    if state is not NodeState.RUNNING:
-        return Told(left=(f"{controller} is {state}",))
-    whole_s = limit_s + patience_s
-    words = shlex.join([*program.argv, "--patience", f"{patience_s:g}", order, *nodes])
-    # The limit is kept on the node: a session that is cut off would leave the program running.
-    shell = protocol.fed(f"sudo -n timeout -k 5 {whole_s:g} {words}", program.stdin)
-    part = Part(tag=_TAG, shell=shell, limit_s=whole_s)
-    reply = session.ask(context.runner, paths, controller, [part], limit_s=whole_s + _LATE_S)
-    said = reply.answer.of(_TAG)
-    told = _read(said)
-    if said.code == 0 or told.left:
-        return told
-    why = printable(reply.missing(_TAG))
-    if not why:
-        is_late = said.code == protocol.TIMED_OUT
-        why = f"no end after {whole_s:.0f} s" if is_late else printable(said.text) or "no answer"
-    return dataclasses.replace(told, left=(f"asking {controller} failed: {why}",))
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Runs the program of a lab's kit on the lab's controller."""
+
+    context: Context
+    lab: Lab
+    paths: LabPaths
+    lab_record: LabRecord
+    program: ComputesProgram
+
+    def vms(self, nodes: Sequence[str]) -> Told:
+        """Have it list the VMs on these nodes."""
+        return self._run("vms", nodes, self.program.look_limit_s)
+
+    def forget(self, node: str, patience_s: float) -> Told:
+        """Have it forget a node; `patience_s` is how long it waits for a cloud that starts."""
+        return self._run("forget", [node], self.program.forget_limit_s, patience_s)
+
+    def _run(
+        self, order: str, nodes: Sequence[str], limit_s: float, patience_s: float = 0.0
+    ) -> Told:
+        """Run it; whatever keeps it from its work is in `left`."""
+        controller = self.lab.controller.name
+        state = self.context.states(self.lab_record).get(controller, NodeState.ABSENT)
+        if state is not NodeState.RUNNING:
+            return Told(left=(f"{controller} is {state}",))
+        whole_s = limit_s + patience_s
+        words = shlex.join([*self.program.argv, "--patience", f"{patience_s:g}", order, *nodes])
+        # The limit is kept on the node: a session that is cut off would leave the program running.
+        shell = protocol.fed(f"sudo -n timeout -k 5 {whole_s:g} {words}", self.program.stdin)
+        part = Part(tag=_TAG, shell=shell, limit_s=whole_s)
+        reply = session.ask(
+            self.context.runner, self.paths, controller, [part], limit_s=whole_s + _LATE_S
+        )
+        said = reply.answer.of(_TAG)
+        told = _read(said)
+        if said.code == 0 or told.left:
+            return told
+        why = printable(reply.missing(_TAG))
+        if not why:
+            is_late = said.code == protocol.TIMED_OUT
+            why = (
+                f"no end after {whole_s:.0f} s" if is_late else printable(said.text) or "no answer"
+            )
+        return dataclasses.replace(told, left=(f"asking {controller} failed: {why}",))
 
 
 def _read(said: Said) -> Told:
