@@ -7,6 +7,7 @@ from typing import Any
 
 import libvirt
 
+from stacklab.tools import libvirt_xml
 from stacklab.tools.libvirt import Libvirt, libvirt_errors
 from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, within
 
@@ -35,10 +36,16 @@ class LibvirtMemory(Libvirt):
 
     @within(_SAVE_S)
     def restore_memory(self, name: str, path: Path, xml: str) -> None:
-        """Start the domain of that definition, paused, with the memory of a file."""
+        """Start the domain of that definition, paused, with the memory of a file.
+
+        What it starts is described by the XML in that file, which libvirt wrote when it saved.
+        """
+        secure = libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE
         with libvirt_errors(f"reading the memory of {name}"):
             self._connection.defineXML(xml)
-            self._connection.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            saved = self._connection.saveImageGetXMLDesc(str(path), secure)
+            started = libvirt_xml.without_backing_stores(saved)
+            self._connection.restoreFlags(str(path), started, libvirt.VIR_DOMAIN_SAVE_PAUSED)
 
     @within(LOOK_S)
     def is_at_work(self, uuid: str) -> bool:

@@ -32,7 +32,9 @@ from stacklab.images import catalogue, store
 from stacklab.paths import HostPaths
 from stacklab.process.runner import SubprocessRunner
 from stacklab.tools import libvirtd
+from tests.live import own_libvirtd
 from tests.live.labs import CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
+from tests.live.own_libvirtd import OwnLibvirtd
 from tests.live.remains import assert_gone, left_of, virsh, why_virsh_fails
 from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
 
@@ -128,6 +130,16 @@ def kind(request: pytest.FixtureRequest) -> str:
     """What the nodes are: see pytest_generate_tests."""
     value: str = request.param
     return value
+
+
+@pytest.fixture
+def our_libvirtd() -> Iterator[OwnLibvirtd]:
+    """The libvirtd that a test may end; it is there again in the end."""
+    ours = own_libvirtd.find()
+    if ours is None:
+        pytest.skip("this host's libvirtd is its own, or another user's: it is not ours to end")
+    yield ours
+    ours.ensure()
 
 
 @pytest.fixture(scope="session")

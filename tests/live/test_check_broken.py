@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.result import Layer
-from tests.live import typed
+from tests.live import own_libvirtd, typed
 from tests.live.labs import (
     HOME,
     LAB,
@@ -30,6 +30,7 @@ from tests.live.labs import (
     count,
     first_process,
 )
+from tests.live.own_libvirtd import OwnLibvirtd
 from tests.live.remains import processes
 from tests.live.typed import PASSED, Run, Stacklab, flat
 
@@ -38,7 +39,6 @@ pytestmark = pytest.mark.live
 wait_until = functools.partial(typed.wait_until, limit_s=30)
 
 DIRECTORY = HOME / "labs" / LAB
-LIBVIRTD_PID = Path("/run/libvirtd.pid")
 
 
 @dataclass(frozen=True)
@@ -239,55 +239,26 @@ def test_a_node_that_is_frozen(stacklab: Stacklab, lab: Run, kind: str, hand: Ha
     assert all_passed(LAB, kind) in up.out, "its clock is right again, too"
 
 
-@pytest.fixture
-def own_libvirtd() -> Iterator[Callable[[], None]]:
-    """Ends libvirtd, by its very pid; it is there again in the end. Only one that ./invoke has started itself."""
-    pid = int(LIBVIRTD_PID.read_text()) if LIBVIRTD_PID.exists() else 0
-    line = Path(f"/proc/{pid}/cmdline").read_bytes() if pid else b""
-    if line != b"libvirtd\0-d\0" or os.geteuid() != 0:
-        pytest.skip("this host's libvirtd is its own, or another user's: it is not ours to end")
-
-    def end() -> None:
-        os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "ended")
-
-    yield end
-    if not (Path(f"/proc/{pid}").exists() or is_up()):
-        start_libvirtd()
-
-
-def is_up() -> bool:
-    argv = ("virsh", "-c", "qemu:///system", "uri")
-    return subprocess.run(argv, capture_output=True, check=False, timeout=30).returncode == 0
-
-
-def start_libvirtd() -> None:
-    subprocess.run(("libvirtd", "-d"), check=True, capture_output=True, timeout=30)
-    wait_until(is_up, "up")
-
-
 @pytest.mark.kinds("vms", only=True)  # containers are looked at without libvirtd
 def test_libvirtd_restarted_while_it_checks(
-    stacklab: Stacklab, lab: Run, kind: str, own_libvirtd: Callable[[], None]
+    stacklab: Stacklab, lab: Run, kind: str, our_libvirtd: OwnLibvirtd
 ) -> None:
-    def restart() -> None:
-        own_libvirtd()
-        start_libvirtd()
-
-    run = check_with(stacklab, restart, "compute1")
+    run = check_with(stacklab, our_libvirtd.restart, "compute1")
     assert run.code in PASSED
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running"), "the nodes never noticed"
 
 
 @pytest.mark.kinds("vms", only=True)  # containers are looked at without libvirtd
 def test_libvirtd_gone_while_it_checks(
-    stacklab: Stacklab, lab: Run, kind: str, own_libvirtd: Callable[[], None]
+    stacklab: Stacklab, lab: Run, kind: str, our_libvirtd: OwnLibvirtd
 ) -> None:
-    run = check_with(stacklab, own_libvirtd, "compute1", "--layer", "nodes,pairs", "--wait", "0")
+    run = check_with(
+        stacklab, our_libvirtd.end, "compute1", "--layer", "nodes,pairs", "--wait", "0"
+    )
     assert run.code == 6, "nothing failed: nobody could tell"
     assert "libvirtd does not answer" in run.out
     assert all_passed(LAB, kind, Layer.PAIRS) in run.out
-    assert not is_up(), "a check starts nothing"
+    assert not own_libvirtd.is_up(), "a check starts nothing"
 
 
 # --- then it is broken on purpose

@@ -16,6 +16,7 @@ import pytest
 from stacklab import spec
 from stacklab.paths import PROJECT
 from tests.live.labs import LAB, NODES
+from tests.live.own_libvirtd import OwnLibvirtd
 from tests.live.typed import Run, Stacklab, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.kinds("vms", only=True)]
@@ -105,3 +106,21 @@ def test_memory_disks_and_connections_are_of_one_instant(
         assert "booted again" not in stacklab.check(LAB, "--wait", "60").out
     finally:
         stacklab.ok("lab.snapshot-delete", LAB, "counting")
+
+
+def test_disks_are_whole_though_libvirtd_was_restarted_before(
+    stacklab: Stacklab, lab: Run, our_libvirtd: OwnLibvirtd
+) -> None:
+    """See libvirt_xml.without_backing_stores."""
+    checksum = "sha256sum /home/stack/written"
+    from_disk = f"echo 3 | sudo tee /proc/sys/vm/drop_caches >/dev/null; {checksum}"
+    write = f"head -c 1M /dev/urandom > /home/stack/written; sync; {checksum}"
+    written = {node: stacklab.on(LAB, node, write) for node in NODES}
+    our_libvirtd.restart()
+    stacklab.ok("lab.snapshot", LAB, "--name", "restarted")
+    try:
+        assert {node: stacklab.on(LAB, node, from_disk) for node in NODES} == written
+        stacklab.ok("lab.restore", LAB, "restarted")
+        assert {node: stacklab.on(LAB, node, from_disk) for node in NODES} == written
+    finally:
+        stacklab.ok("lab.snapshot-delete", LAB, "restarted")

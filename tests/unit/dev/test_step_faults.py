@@ -39,6 +39,7 @@ _LOOKS = {
     "memoryStats",
     "name",
     "networkLookupByName",
+    "saveImageGetXMLDesc",
     "setKeepAlive",
     "state",
     "storagePoolLookupByName",

@@ -112,3 +112,16 @@ def test_a_domain_s_nics_are_told_by_mac_network_and_tap() -> None:
         ("bb", "br0", ""),
         ("", "", ""),
     )
+
+
+def test_a_save_file_s_word_on_what_lies_below_its_disks_is_dropped() -> None:
+    xml = """<domain><devices>
+      <disk type='file'><source file='/v/node1.qcow2'/>
+        <backingStore type='file'>
+          <format type='qcow2'/><source file='/i/debian-12.qcow2'/><backingStore/>
+        </backingStore>
+        <target dev='vda'/></disk>
+      <disk type='file'><source file='/v/node1.seed.img'/><backingStore/><target dev='vdb'/></disk>
+    </devices></domain>"""
+    disks = list(ET.fromstring(libvirt_xml.without_backing_stores(xml)).iterfind("devices/disk"))
+    assert [[child.tag for child in disk] for disk in disks] == [["source", "target"]] * 2
