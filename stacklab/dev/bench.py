@@ -141,7 +141,7 @@ def _bare(bench: _Bench) -> float:
                 "-serial",
                 f"file:{bench.work}/{node.name}.log",
                 "-drive",
-                f"file={overlay},if=virtio,format=qcow2,cache=unsafe",
+                f"file={overlay},if=virtio,format=qcow2,cache=unsafe,discard=unmap",
                 "-drive",
                 # snapshot=on: all three read this seed, and none may change it.
                 f"file={bench.seed(node.name)},if=virtio,format=raw,snapshot=on",
