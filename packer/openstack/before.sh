@@ -12,9 +12,3 @@ echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/stacklab"
 # does it at once.
 divert /usr/bin/py3compile /usr/bin/py3compile.distrib
 ln -s /bin/true "$root/usr/bin/py3compile"
-# An initrd that looks for no volumes is half as large, and this root is on none. Names with a ~
-# are none of a hook; one with .distrib would be run all the same.
-echo 'BUSYBOX=n' > "$root/etc/initramfs-tools/conf.d/stacklab-openstack"
-for file in hooks/iscsi hooks/lvm2 hooks/thin-provisioning-tools scripts/local-top/iscsi scripts/local-bottom/iscsi; do
-    divert "/usr/share/initramfs-tools/$file" "/usr/share/initramfs-tools/$file~"
-done
