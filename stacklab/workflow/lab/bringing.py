@@ -71,6 +71,7 @@ class Bringing:
         self._runs_stack = with_stack and installers.is_quick(lab)
         self._record: LabRecord  # since `bring` began
         self._expires_at: float | None = None  # of the lab as it was before
+        self._is_made_anew = False  # all of its nodes, since `bring` began
 
     def prepare(self, before: LabRecord | None, *, anew: bool = False) -> Choice:
         """Find what would fail, and get the base image, before a node is touched.
@@ -166,9 +167,9 @@ class Bringing:
         )
         self._record = names.place(self._context, lab, paths, self._record, keys)
         impair(self._context, lab, paths)
-        results = self._check_and_stack(booting, checks=checks)
+        results = self._check_and_stack(checks=checks)
         # Else somebody may have worked on it, or nobody knows whether it is whole.
-        if results and len(booting) == len(lab.nodes) and not self._leaves_cloud_out:
+        if results and self._is_made_anew and not self._leaves_cloud_out:
             pristine.keep(self._context, lab, paths, self._record, results)
         return LabUp(
             lab=lab,
@@ -188,19 +189,19 @@ class Bringing:
             "host", f"this lab's TTL has expired; lab.reap will destroy it unless you run {more}"
         )
 
-    def _check_and_stack(self, booting: Sequence[Node], *, checks: bool) -> tuple[CheckResult, ...]:
+    def _check_and_stack(self, *, checks: bool) -> tuple[CheckResult, ...]:
         """Check the nodes, run the stages of a quick installer, and then check its cloud."""
         lab, paths = self._lab, self._paths
         if not self._runs_stack:
             # Where --no-stack has left a cloud out, none of its services can be expected.
             selection = _OF_NODES if self._leaves_cloud_out else ALL
             results = self._check(selection) if checks else ()
-            self._after_nodes(booting)
+            self._after_nodes()
             self._forget_departed()
             return results
         # First the nodes: where their networks are broken, a stage would fail without a cause.
         results = self._check(_OF_NODES) if checks else ()
-        self._after_nodes(booting)
+        self._after_nodes()
         stack.run_held(self._context, lab, paths, self._record, hook=checkpoints.after_stage)
         # It may have placed answers, or had the cloud forget a compute, and recorded that.
         self._record = read_own(paths) or self._record
@@ -219,9 +220,9 @@ class Bringing:
             is_last=True,
         )
 
-    def _after_nodes(self, booting: Sequence[Node]) -> None:
+    def _after_nodes(self) -> None:
         """Make the snapshot of new nodes, if the lab wants one."""
-        if len(booting) == len(self._lab.nodes):
+        if self._is_made_anew:
             checkpoints.after_nodes(self._context, self._lab, self._record)
 
     def _check(self, selection: Selection) -> tuple[CheckResult, ...]:
@@ -294,6 +295,7 @@ class Bringing:
     ) -> None:
         starting = [node.name for node in (*booting, *paused)]
         made = [node.name for node in booting if not self._record_of(node).is_created]
+        self._is_made_anew = len(made) == len(self._lab.nodes)
         # Before they exist: what was done on the nodes that they replace is lost.
         Journal(self._paths.journal).note_new_nodes(made)
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)

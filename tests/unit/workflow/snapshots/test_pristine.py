@@ -101,6 +101,17 @@ def test_a_rebuild_takes_it_whatever_was_done(host: FakeHost, guests: Guests) ->
     assert host.lab().private_key.read_text() == key
 
 
+def test_a_lab_that_somebody_worked_on_is_not_pristine_after_a_boot(
+    host: FakeHost, guests: Guests
+) -> None:
+    up(host)
+    guests.work(1)
+    ending.down(host.context, "trio")
+    up(host)
+    assert rebuild(host).came_from is not None
+    assert guests.numbers() == {""}
+
+
 def test_leases_are_asked_for_again_only_where_networks_are_new(
     host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
