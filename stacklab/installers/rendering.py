@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from stacklab.errors import RenderError
@@ -132,21 +132,29 @@ def preview(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> Rendered:
 def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
     """Return what is done with the files, in order: settings of every node, then the installer.
 
-    Stages without steps are left out. The installer's first stages wait for the settings.
+    Stages without steps are left out. A stage waits for the settings of the nodes it runs on.
     """
     kit = kit_of(lab.stack.installer)
     if kit is None:
         return ()
     release = release_of(lab)
-    settings = host.settings_stage(lab, mirrors, (release, *kit.companions(release)))
-    all_stages = [settings]
-    for stage in kit.stages(lab):
-        if not stage.after:
-            stage = dataclasses.replace(stage, after=(settings.name,))
-        all_stages.append(stage)
-    with_work = with_steps(all_stages)
+    settings = host.settings_stages(lab, mirrors, (release, *kit.companions(release)))
+    with_work = with_steps((*settings.values(), *_after_settings(kit.stages(lab), settings)))
     check_order(with_work)
     return with_work
+
+
+def _after_settings(stages: Iterable[Stage], settings: Mapping[str, Stage]) -> Iterator[Stage]:
+    """Have each stage wait for the settings of its nodes, where no stage before it does."""
+    waited_for: dict[
+        str, set[str]
+    ] = {}  # the settings for which a stage waits, by way of others, too
+    for stage in stages:
+        known = set().union(*(waited_for.get(name, ()) for name in stage.after))
+        own = [settings[node].name for node in stage.nodes if node in settings]
+        missing = [name for name in own if name not in known]
+        waited_for[stage.name] = known.union(missing)
+        yield dataclasses.replace(stage, after=(*stage.after, *missing))
 
 
 def steps(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Step, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release, When
 from stacklab.model.stack import Mirrors, Proxy
-from stacklab.stages.stage import MINUTE_S, Stage, Step
+from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
 GIT_CONFIG = PurePosixPath("/etc/gitconfig")
@@ -52,28 +52,32 @@ def _render_proxy(lab: Lab) -> Mapping[PurePosixPath, str]:
     return files
 
 
-def settings_stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
-    """Return what is done on every node of the cloud before its installer runs.
+def settings_stages(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Mapping[str, Stage]:
+    """Return what is done on each node of the cloud before its installer runs, by the nodes' names.
 
     That is trust in the host's authorities, APT's mirror, and the work-arounds of
-    known bugs of the releases that will be running.
+    known bugs of the releases that will be running. A stage per node: when a node comes or goes,
+    the others' stages stay as they were, and so do their services.
     """
-    steps: list[Step] = []
-    for node in lab.nodes:
-        if not is_in_cloud(lab, node):
-            continue
-        if mirrors.authorities:
-            steps.append(_trust_authorities(node))
-        if lab.stack.mirrors.apt:
-            steps.append(_use_apt_mirror(node, lab.stack.mirrors.apt))
-        for release in running:
-            steps += workarounds(lab, release, node, When.BEFORE)
-    return Stage(
-        name="settings",
-        steps=tuple(steps),
-        limit_s=30 * MINUTE_S,
-        hint="the node may not reach a mirror of packages: try lab.check",
-    )
+    return {
+        node.name: Stage(
+            name=name_at("settings", node.name),
+            steps=tuple(_settings(lab, node, mirrors, running)),
+            limit_s=30 * MINUTE_S,
+            hint="the node may not reach a mirror of packages: try lab.check",
+        )
+        for node in lab.nodes
+        if is_in_cloud(lab, node)
+    }
+
+
+def _settings(lab: Lab, node: Node, mirrors: Mirrors, running: Sequence[Release]) -> Iterator[Step]:
+    if mirrors.authorities:
+        yield _trust_authorities(node)
+    if lab.stack.mirrors.apt:
+        yield _use_apt_mirror(node, lab.stack.mirrors.apt)
+    for release in running:
+        yield from workarounds(lab, release, node, When.BEFORE)
 
 
 def _trust_authorities(node: Node) -> Step:

@@ -17,9 +17,11 @@ from stacklab.installers.debian.answers import forms, services, volumes
 from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
+from stacklab.installers.kit.write import digest
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.model.stack import ConfigOption, Overcommit, Role
+from stacklab.model.stack import ConfigOption, Mirrors, Overcommit, Role
 from stacklab.paths import PROJECT
+from stacklab.stages.selection import input_digest
 
 
 def with_stack(lab: Lab, **changes: object) -> Lab:
@@ -396,3 +398,21 @@ def test_templates_are_all_used() -> None:
     sources = "".join(path.read_text() for path in kit_folder.rglob("*.py"))
     for template in Path(PROJECT / "localrc" / "debian").iterdir():
         assert f"debian/{template.name}" in sources
+
+
+def test_a_compute_that_comes_restarts_nothing_on_other_nodes() -> None:
+    """Not even where each node has to trust an authority of this host's first."""
+    mirrors = Mirrors(authorities=(("ours", "PEM"),))
+    alone = dataclasses.replace(LAB, nodes=LAB.nodes[:-1])
+    digests = []
+    for lab in (LAB, alone):
+        stages = answers.stages(lab, mirrors=mirrors)
+        files = {node: digest(texts) for node, texts in answers.preview(lab).items()}
+        digests.append({stage.name: input_digest(stage, files) for stage in stages})
+    both, one = digests
+    assert {"settings@controller", "settings@compute1", "start@controller"} < one.keys()
+    assert {name for name in one if one[name] != both[name]} == {"agents"}
+    waits = {stage.name: stage.after for stage in answers.stages(LAB, mirrors=mirrors)}
+    of_new_node = {"settings@compute2", "configure@compute2", "start@compute2", "services@compute2"}
+    for name in one.keys() - {"agents"}:
+        assert not of_new_node.intersection(waits[name]), name

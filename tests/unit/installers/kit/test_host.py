@@ -14,7 +14,7 @@ from stacklab.installers.kit.release import workarounds
 from stacklab.model.lab import Lab
 from stacklab.model.release import Bug, Release, When
 from stacklab.model.stack import NO_MIRRORS, Driver, Installer, Mirrors, Proxy, Role
-from stacklab.stages.stage import Step
+from stacklab.stages.stage import Step, steps_of
 from tests.unit.installers.contrail.labs import SECRETS, THREE_NODES, make_lab
 
 PROXY = Proxy(http="http://proxy.example.org:3128", no_proxy=(".example.org",))
@@ -93,8 +93,8 @@ def with_bug(**changes: Any) -> Release:  # noqa: ANN401
 
 def steps_around_x(lab: Lab, row: Release) -> list[Step]:
     """The steps before the installer, of bug x alone."""
-    steps = host.settings_stage(lab, NO_MIRRORS, (row,)).steps
-    return [step for step in steps if " x: " in step.title]
+    stages = host.settings_stages(lab, NO_MIRRORS, (row,)).values()
+    return [step for step in steps_of(stages) if " x: " in step.title]
 
 
 def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user() -> None:
