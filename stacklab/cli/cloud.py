@@ -61,5 +61,5 @@ def smoke(
 
     with session(f"cloud.smoke {name}") as context:
         steps = smoke.run(context, name, keep=keep)
-    show(views.steps_table(steps))
+    show(*views.proof(steps))
     smoke.raise_for(name, steps)

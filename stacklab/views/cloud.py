@@ -1,4 +1,4 @@
-"""The proof of a cloud, as a table."""
+"""The proof of a cloud, for people."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 _HEADER = ("step", "result", "seconds", "detail")
 
 
-def steps_table(steps: Sequence[SmokeStep]) -> Table:
-    """Return a table of the steps of cloud.smoke, in their order."""
+def proof(steps: Sequence[SmokeStep]) -> list[Table | Text]:
+    """Return a table of the steps of cloud.smoke, and below it all about those that failed."""
     rows = []
+    clues = []
     for step in steps:
         result = Text("ok", "green") if step.is_ok else Text("failed", "red")
-        rows.append((step.name, result, f"{step.elapsed_s:.1f}", step.detail))
-    return table(_HEADER, rows)
+        first, _, more = step.detail.partition("\n")
+        rows.append((step.name, result, f"{step.elapsed_s:.1f}", first))
+        if more:
+            clues.append(Text(f"\n{step.name}:\n{step.detail}"))
+    return [table(_HEADER, rows), *clues]

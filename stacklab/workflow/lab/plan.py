@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
 from stacklab import installers
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
@@ -29,6 +32,7 @@ _ACTIONS = {
     NodeState.CRASHED: "start",
 }
 # What a changed spec has done to a node or a network, whatever it does now.
+_MOST_FILES = 4  # more of a node are counted, not listed
 _FOLLOWED = (Cost.REBOOT, Cost.REBUILD, Cost.REFUSED)
 
 
@@ -169,5 +173,11 @@ def _answer_rows(lab: Lab) -> tuple[Row, ...]:
     rows: list[Row] = []
     for node, files in answers.preview(lab).items():
         if files:
-            rows.append((f"answers {node}", "write", ", ".join(map(str, files))))
+            rows.append((f"answers {node}", "write", _told(lab.name, tuple(files))))
     return tuple(rows)
+
+
+def _told(name: str, files: Sequence[PurePosixPath]) -> str:
+    if len(files) <= _MOST_FILES:
+        return ", ".join(map(str, files))
+    return f"{len(files)} files, among them {files[0]}: ./invoke answers.render {name}"

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 from stacklab import locks, spec
 from stacklab.errors import AlreadyRunning, CheckFailed, LabError, NotChecked
@@ -94,7 +96,10 @@ def test_the_program_is_told_all_on_stdin_and_no_password_on_its_command_line(
 
 
 def test_a_step_that_failed_is_shown_and_ends_with_code_5(up: FakeHost) -> None:
-    lines = ({"begins": "boot"}, step("boot", ok=False, detail="No valid host\x1b[2J was found"))
+    lines = (
+        {"begins": "boot"},
+        step("boot", ok=False, detail="No valid host\x1b[2J was found\nits console:\n  login"),
+    )
     up.runner.on(*DRIVER, answer=said(*lines))
     steps = smoke.run(up.context, NAME, keep=False)
     assert [one.is_ok for one in steps] == [False]
@@ -102,7 +107,12 @@ def test_a_step_that_failed_is_shown_and_ends_with_code_5(up: FakeHost) -> None:
     with pytest.raises(CheckFailed) as failed:
         smoke.raise_for(NAME, steps)
     assert "boot" in failed.value.message
-    assert views.steps_table(steps).row_count == 1
+    table, clues = views.proof(steps)
+    assert isinstance(table, Table)
+    assert table.row_count == 1
+    assert list(table.columns[3].cells) == [Text("No valid host was found")]
+    # A console or a trace would tear a table apart.
+    assert str(clues).endswith("was found\n    its console:\n      login")
 
 
 def test_all_steps_that_passed_raise_nothing(up: FakeHost) -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 
-from stacklab import record
+from stacklab import record, spec
 from stacklab.errors import AlreadyRunning, RenderError
 from stacklab.model.lab import Lab, NetworkMode, NodeKind
 from stacklab.model.state import NodeState
+from stacklab.paths import PROJECT
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
@@ -98,6 +100,14 @@ def test_answers_are_told_by_their_paths_and_never_by_their_secrets(host: FakeHo
     assert set(rows) == {"answers controller", "answers compute1", "answers compute2"}
     assert "/opt/stack/contrail-installer/localrc" in rows["answers controller"]
     assert "xxxx" not in str(rows)
+
+
+def test_many_answers_are_counted(host: FakeHost) -> None:
+    lab = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+    why = {what: why for what, _action, why in plan(host.context, lab)}["answers controller"]
+    assert re.fullmatch(
+        r"\d\d files, among them /\S+: ./invoke answers.render openstack-3node", why
+    )
 
 
 def test_what_up_would_refuse_a_plan_refuses(host: FakeHost, tmp_path: Path) -> None:
