@@ -30,12 +30,10 @@ import pytest
 from stacklab import files
 from stacklab.images import catalogue, store
 from stacklab.paths import HostPaths
-from stacklab.process.runner import SubprocessRunner
-from stacklab.tools import libvirtd
 from tests.live import own_libvirtd
 from tests.live.labs import CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
 from tests.live.own_libvirtd import OwnLibvirtd
-from tests.live.remains import assert_gone, left_of, virsh, why_virsh_fails
+from tests.live.remains import assert_gone, left_of, virsh
 from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
 
 # contrail-3node is destroyed at the end of its last file: an idle emulated node costs CPU time, too.
@@ -139,7 +137,7 @@ def our_libvirtd() -> Iterator[OwnLibvirtd]:
     if ours is None:
         pytest.skip("this host's libvirtd is its own, or another user's: it is not ours to end")
     yield ours
-    ours.ensure()
+    own_libvirtd.ensure()
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +146,7 @@ def stacklab() -> Iterator[Stacklab]:
     typed.run("doctor")  # starts nothing, but says what this host is
     remove_home(typed, HOME)  # of a run that was killed
     # What is defined is known even after a reboot of the host, but only by a libvirtd that runs.
-    libvirtd.ensure(SubprocessRunner(), why_virsh_fails, print)
+    own_libvirtd.ensure()
     taken = [
         name
         for name in virsh("list", "--all") + virsh("net-list", "--all")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from stacklab.process.runner import SubprocessRunner
+from stacklab.tools import libvirtd
 from tests.live.remains import why_virsh_fails
 from tests.live.typed import wait_until
 
@@ -27,11 +28,7 @@ class OwnLibvirtd:
 
     def restart(self) -> None:
         self.end()
-        _start()
-
-    def ensure(self) -> None:
-        if not (self._runs() or is_up()):
-            _start()
+        ensure()
 
     def _runs(self) -> bool:
         return Path(f"/proc/{self.pid}").exists()
@@ -50,6 +47,6 @@ def is_up() -> bool:
     return why_virsh_fails() is None
 
 
-def _start() -> None:
-    subprocess.run(("libvirtd", "-d"), check=True, capture_output=True, timeout=_LIMIT_S)
-    wait_until(is_up, "libvirtd is up", _LIMIT_S)
+def ensure() -> None:
+    """Start libvirtd unless it answers."""
+    libvirtd.ensure(SubprocessRunner(), why_virsh_fails, print)

@@ -20,7 +20,9 @@ MACHINES: set[str] = set()
 def virsh(*words: str) -> list[str]:
     """The names that a virsh list prints."""
     argv = ("virsh", "-c", "qemu:///system", *words, "--name")
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.split()
 
 
 def why_virsh_fails() -> str | None:

@@ -173,11 +173,11 @@ def _answer_rows(lab: Lab) -> tuple[Row, ...]:
     rows: list[Row] = []
     for node, files in answers.preview(lab).items():
         if files:
-            rows.append((f"answers {node}", "write", _told(lab.name, tuple(files))))
+            rows.append((f"answers {node}", "write", _describe_files(lab.name, tuple(files))))
     return tuple(rows)
 
 
-def _told(name: str, files: Sequence[PurePosixPath]) -> str:
+def _describe_files(name: str, files: Sequence[PurePosixPath]) -> str:
     if len(files) <= _MOST_FILES:
         return ", ".join(map(str, files))
     return f"{len(files)} files, among them {files[0]}: ./invoke answers.render {name}"
