@@ -27,19 +27,22 @@ _QUIET_AFTER = 20
 _SILENT_AFTER = 60
 
 # exec: systemd sees how the work itself ends. The writer of the output ignores SIGTERM, so that
-# it drains the pipe after the work was killed. head(1) alone would write every 4 KiB only, and
-# dd(1) counts a short read as a whole block.
+# it drains the pipe after the work has ended or was killed. It does so from its first instant:
+# systemd sends SIGTERM as soon as the work is over, which may be before the writer has begun.
+# head(1) alone would write every 4 KiB only, and dd(1) counts a short read as a whole block.
 _RUN = """\
 #!/bin/bash
 dir=$1 most=$2
 printf '%s %s\\n' "$(cat /proc/sys/kernel/random/boot_id)" "$(date +%s.%N)" >"$dir/begun.new"
 mv "$dir/begun.new" "$dir/begun"
 cd ~ || cd /
-exec /bin/sh "$dir/script" </dev/null > >(
-  trap '' TERM INT HUP
+trap '' TERM INT HUP
+exec > >(
   stdbuf -o0 head -c "$most" >>"$dir/output"
   wc -c >"$dir/left-out"
 ) 2>&1
+trap - TERM INT HUP
+exec /bin/sh "$dir/script" </dev/null
 """
 
 # systemd.exec(5) "Environment variables set on service processes": systemd 232 and later.
