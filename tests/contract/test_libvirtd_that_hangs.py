@@ -30,7 +30,8 @@ LIMIT_S = 2.0  # instead of 10: what counts is that it holds
 MAIN = """
 import sys
 from pathlib import Path
-from stacklab.tools import libvirt_connection, libvirtd
+from stacklab.tools.libvirt import connection as libvirt_connection
+from stacklab.tools.libvirt import daemon as libvirtd
 libvirt_connection.LOOK_S = float(sys.argv[2])
 libvirt_connection.URI = f"qemu+unix:///system?socket={sys.argv[1]}"
 libvirtd._SOCKET = Path(sys.argv[1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.process.runner import SubprocessRunner
-from stacklab.tools import libvirtd
+from stacklab.tools.libvirt import daemon as libvirtd
 from tests.live.remains import why_virsh_fails
 from tests.live.typed import wait_until
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stacklab.tools import libvirtd
+from stacklab.tools.libvirt import daemon as libvirtd
 
 # How long a step has been under way when `kill-within` kills.
 _WITHIN_S = 0.1

@@ -111,7 +111,7 @@ def test_memory_disks_and_connections_are_of_one_instant(
 def test_disks_are_whole_though_libvirtd_was_restarted_before(
     stacklab: Stacklab, lab: Run, our_libvirtd: OwnLibvirtd
 ) -> None:
-    """See libvirt_xml.without_backing_stores."""
+    """See tools.libvirt.xml.without_backing_stores."""
     checksum = "sha256sum /home/stack/written"
     from_disk = f"echo 3 | sudo tee /proc/sys/vm/drop_caches >/dev/null; {checksum}"
     write = f"head -c 1M /dev/urandom > /home/stack/written; sync; {checksum}"

@@ -17,7 +17,7 @@ from stacklab.providers.libvirt.evidence import DomainFacts, LibvirtLooker
 from stacklab.providers.libvirt.handles import LibvirtNetwork
 from stacklab.record import LabRecord
 from stacklab.tools.knock import Knock
-from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt.domains import Libvirt
 
 _IS_ON = (NodeState.RUNNING, NodeState.PAUSED)
 

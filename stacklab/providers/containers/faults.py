@@ -15,7 +15,7 @@ from stacklab.providers.containers.machines import Machines
 from stacklab.providers.containers.plans import NicPlan
 from stacklab.providers.libvirt.faults import LibvirtFaults
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt.domains import Libvirt
 
 
 class ContainersFaults(LibvirtFaults):

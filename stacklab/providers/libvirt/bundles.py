@@ -19,8 +19,10 @@ from stacklab.providers.libvirt.foreign_domain import Nic, NodeHere
 from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.providers.libvirt.snapshots import hardware_of
 from stacklab.record import LabRecord
-from stacklab.tools import libvirt_save, libvirt_xml, qcow2, qemu_img, vagrant
-from stacklab.tools.libvirt_memory import LibvirtMemory
+from stacklab.tools import qcow2, qemu_img, vagrant
+from stacklab.tools.libvirt import save_file as libvirt_save
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.memory import LibvirtMemory
 
 _KIB_PER_MIB = 1024
 _READABLE = 0o600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stacklab.tools.libvirt_connection import URI
+from stacklab.tools.libvirt.connection import URI
 
 # The first port is the kernel's log, the second one a login.
 _LOGIN_PORT = "serial1"

@@ -21,7 +21,7 @@ from stacklab.tools import knock
 from stacklab.tools.console import tail
 from stacklab.tools.host import net as host_net
 from stacklab.tools.knock import Knock
-from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt.domains import Libvirt
 
 _RUN = Path("/run/libvirt/network")
 _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")

@@ -8,8 +8,8 @@ from pathlib import Path
 from stacklab.errors import ProviderError
 from stacklab.process.command import Command, Runner
 from stacklab.providers.foreign_things import Things, is_of, refuse_other_prefix
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_connection import URI
+from stacklab.tools.libvirt.connection import URI
+from stacklab.tools.libvirt.domains import Libvirt
 
 _LIMIT_S = 60.0
 _OK_OR_NOT = (0, 1)  # what is off can't be cut off, and what is transient is gone by then

@@ -11,7 +11,7 @@ from stacklab.providers.contract import LogReader, LogSource
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord
 from stacklab.tools.host import net as host_net
-from stacklab.tools.libvirt_connection import URI
+from stacklab.tools.libvirt.connection import URI
 
 VERSIONS = (
     ("virsh", "--version"),

@@ -14,7 +14,7 @@ from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.libvirt_connection import URI
+from stacklab.tools.libvirt.connection import URI
 
 _DEFAULT_ROOT = Path("/var/lib/stacklab")
 _EMULATED = "etc/sysctl.d/90-stacklab-emulated.conf"

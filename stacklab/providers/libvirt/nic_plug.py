@@ -7,9 +7,9 @@ from stacklab.model.lab import NIC, Lab
 from stacklab.paths import LabPaths
 from stacklab.providers.libvirt.handles import LibvirtNode, network_name, node_of
 from stacklab.record import LabRecord
-from stacklab.tools import libvirt_nics
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_nics import NewNic
+from stacklab.tools.libvirt import nics as libvirt_nics
+from stacklab.tools.libvirt.domains import Libvirt
+from stacklab.tools.libvirt.nics import NewNic
 
 
 class LibvirtNicPlug:

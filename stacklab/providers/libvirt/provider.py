@@ -26,11 +26,14 @@ from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
 from stacklab.providers.libvirt.nic_plug import LibvirtNicPlug
 from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
 from stacklab.record import LabRecord
-from stacklab.tools import bounded, libvirt_connection, libvirt_xml, libvirtd, vagrant
+from stacklab.tools import bounded, vagrant
 from stacklab.tools.console import tail
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_connection import NoAnswer
-from stacklab.tools.libvirt_memory import LibvirtMemory
+from stacklab.tools.libvirt import connection as libvirt_connection
+from stacklab.tools.libvirt import daemon as libvirtd
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.connection import NoAnswer
+from stacklab.tools.libvirt.domains import Libvirt
+from stacklab.tools.libvirt.memory import LibvirtMemory
 
 _POLL_S = 0.1
 # How long a libvirtd that did not answer is not asked again: each wait would cost LOOK_S more.

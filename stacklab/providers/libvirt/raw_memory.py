@@ -10,7 +10,7 @@ from stacklab.process.command import Command, Runner
 from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import bounded
-from stacklab.tools.libvirt_connection import URI
+from stacklab.tools.libvirt.connection import URI
 
 _LIMIT_S = 900.0
 

@@ -24,9 +24,10 @@ from stacklab.providers.libvirt import overlays
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
 from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
 from stacklab.record import LabRecord
-from stacklab.tools import bounded, libvirt_xml, qemu_img
+from stacklab.tools import bounded, qemu_img
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.libvirt_memory import LibvirtMemory
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.memory import LibvirtMemory
 
 _POLL_S = 0.2
 # libvirt goes on writing for a command that was killed.

@@ -14,7 +14,7 @@ from typing import Any
 
 from stacklab.model.host_network import HostFirewallRule, Link, Neighbour, Plug, Route
 from stacklab.process.command import Command, as_root
-from stacklab.tools.libvirt_xml import child_attribute, interface_elements
+from stacklab.tools.libvirt.xml import child_attribute, interface_elements
 
 _LIMIT_S = 5.0
 # `[PACKETS:BYTES] -A CHAIN ...`

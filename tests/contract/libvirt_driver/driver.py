@@ -13,7 +13,7 @@ import libvirt
 import pytest
 from libvirt import virConnect
 
-from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt.domains import Libvirt
 
 URI = "test:///default"
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -10,8 +10,8 @@ from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
-from stacklab.tools import libvirt_faults
 from stacklab.tools.host import net as host_net
+from stacklab.tools.libvirt import faults as libvirt_faults
 from tests.contract.libvirt_driver.driver import NOBODY, URI, TestDriver
 
 DOMAIN = """<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>8</memory>

@@ -10,9 +10,9 @@ import pytest
 from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
-from stacklab.tools import libvirt_xml
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_connection import why_unreachable
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.connection import why_unreachable
+from stacklab.tools.libvirt.domains import Libvirt
 from tests.contract.libvirt_driver.driver import NOBODY, URI, TestDriver
 from tests.unit.checks.fake_lab import make_lab
 

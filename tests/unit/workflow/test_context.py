@@ -263,7 +263,7 @@ def test_asking_for_states_starts_no_libvirtd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "stacklab.tools.libvirtd.ensure", lambda *_args: pytest.fail("it was started")
+        "stacklab.tools.libvirt.daemon.ensure", lambda *_args: pytest.fail("it was started")
     )
     lab = make_lab()
     kept = registry.new_record(

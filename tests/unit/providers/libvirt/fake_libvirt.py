@@ -17,7 +17,7 @@ from stacklab.progress import Progress
 from stacklab.providers.contract import HostServices
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.libvirt_nics import NewNic
+from stacklab.tools.libvirt.nics import NewNic
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")

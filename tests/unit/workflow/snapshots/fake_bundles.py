@@ -19,7 +19,8 @@ from stacklab.errors import CommandFailed
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
-from stacklab.tools import libvirt_save, qcow2
+from stacklab.tools import qcow2
+from stacklab.tools.libvirt import save_file as libvirt_save
 from stacklab.workflow.bundles import bundle_stream
 from stacklab.workflow.snapshots import store
 from tests.unit.checks.fake_lab import make_lab

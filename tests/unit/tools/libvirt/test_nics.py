@@ -11,8 +11,8 @@ import pytest
 
 from stacklab.errors import ProviderError
 from stacklab.providers.libvirt import foreign_domain
-from stacklab.tools import libvirt_nics
-from stacklab.tools.libvirt_nics import NewNic
+from stacklab.tools.libvirt import nics as libvirt_nics
+from stacklab.tools.libvirt.nics import NewNic
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 NIC = NewNic(mac="52:54:00:0a:02:01", number=2, network="trio_net2", bridge="")

@@ -9,7 +9,7 @@ import pytest
 
 from stacklab.errors import CommandFailed, ProviderError
 from stacklab.process import Command, Result
-from stacklab.tools import libvirtd
+from stacklab.tools.libvirt import daemon as libvirtd
 from tests.conftest import FakeRunner
 
 

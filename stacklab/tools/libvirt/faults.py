@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from stacklab.tools.libvirt_xml import child_attribute, interface_elements
+from stacklab.tools.libvirt.xml import child_attribute, interface_elements
 
 
 def interface(domain_xml: str, mac: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.model.lab import NetworkMode
-from stacklab.tools import libvirt_xml
+from stacklab.tools.libvirt import xml as libvirt_xml
 from tests.unit.checks.fake_lab import make_lab
 
 UUID = "11111111-2222-3333-4444-555555555555"

@@ -7,9 +7,9 @@ from typing import Any
 
 import libvirt
 
-from stacklab.tools import libvirt_xml
-from stacklab.tools.libvirt import Libvirt, libvirt_errors
-from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, within
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.connection import LOOK_S, WORK_S, within
+from stacklab.tools.libvirt.domains import Libvirt, libvirt_errors
 
 # A node's memory is written and read at the disk's speed.
 _SAVE_S = 900.0

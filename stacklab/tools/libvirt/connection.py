@@ -15,7 +15,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import libvirt
 
 from stacklab.errors import ProviderError
-from stacklab.tools import bounded, libvirtd
+from stacklab.tools import bounded
+from stacklab.tools.libvirt import daemon as libvirtd
 
 URI = "qemu:///system"
 

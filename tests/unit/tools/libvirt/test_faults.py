@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from stacklab.tools import libvirt_faults
+from stacklab.tools.libvirt import faults as libvirt_faults
 
 DOMAIN = """<domain><devices>
 <interface type='network'><mac address='52:54:00:00:00:01'/><source network='trio_net0'/>\

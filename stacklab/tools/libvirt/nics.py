@@ -15,7 +15,7 @@ from typing import Protocol
 import libvirt
 
 from stacklab.errors import ProviderError
-from stacklab.tools.libvirt_xml import child_attribute, interface_elements
+from stacklab.tools.libvirt.xml import child_attribute, interface_elements
 
 _LAST_SLOT = 31  # of a PCI bus
 _NO_SLOT = -1

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import libvirt
 import pytest
 
-from stacklab.tools import libvirt_connection
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_connection import NoAnswer, why_unreachable
+from stacklab.tools.libvirt import connection as libvirt_connection
+from stacklab.tools.libvirt.connection import NoAnswer, why_unreachable
+from stacklab.tools.libvirt.domains import Libvirt
 
 UUID = "00000000-0000-4000-8000-000000000000"
 

@@ -3,7 +3,7 @@
 One connection may be shared by threads, but five long calls fill it: workers that
 wait (shutdown) poll instead of blocking. Source: facts/libraries.md 4.
 
-Every call has a bound: see stacklab.tools.libvirt_connection.
+Every call has a bound: see stacklab.tools.libvirt.connection.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import libvirt
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
-from stacklab.tools import libvirt_hosts, libvirt_nics, libvirt_xml
-from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
+from stacklab.tools.libvirt import hosts as libvirt_hosts
+from stacklab.tools.libvirt import nics as libvirt_nics
+from stacklab.tools.libvirt import xml as libvirt_xml
+from stacklab.tools.libvirt.connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {
     libvirt.VIR_DOMAIN_RUNNING: NodeState.RUNNING,
