@@ -18,7 +18,7 @@ from pathlib import Path
 
 from stacklab.checks import plan
 from stacklab.checks.asking.mesh import Mesh
-from stacklab.dev.check_cost import NETWORKS, Cost
+from stacklab.dev.check_cost import NETWORKS, CheckCost
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import LabError
@@ -31,7 +31,7 @@ from stacklab.paths import PROJECT, HostPaths
 SIZES = (3, 10, 25, 50, 100, 200)
 
 
-def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
+def measure(sizes: Sequence[int] = SIZES) -> Iterator[CheckCost]:
     """Yield each size's cost as it is known; raises LabError when a size's process fails."""
     for nodes in sizes:
         # A process each: the peak of memory is one figure for all that a process ever did.
@@ -41,7 +41,7 @@ def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
             raise LabError(
                 f"{nodes} nodes: {done.stderr.strip()[-500:]}", hint=f"python -m {argv[2]} {nodes}"
             )
-        yield Cost(**json.loads(done.stdout))
+        yield CheckCost(**json.loads(done.stdout))
 
 
 def lab_of(nodes: int, networks: int = NETWORKS) -> Lab:
@@ -91,7 +91,7 @@ def _node(number: int, networks: Sequence[Network]) -> Node:
     )
 
 
-def cost(nodes: int) -> Cost:
+def cost(nodes: int) -> CheckCost:
     """Check a lab of so many simulated nodes in this very process."""
     lab = lab_of(nodes)
     simulated = SimulatedNodes(lab)
@@ -111,7 +111,7 @@ def cost(nodes: int) -> Cost:
     # What fails takes another way through the code: its cost would be another one.
     bad = [result for result in results if not result.is_passed]
     assert not bad, f"{len(bad)} checks of healthy nodes do not pass, {bad[0]} first"
-    return Cost(
+    return CheckCost(
         nodes=nodes,
         checks=len(results),
         sessions=len(simulated.asked),
@@ -137,7 +137,7 @@ def peak_mib() -> float:
 
 def _main() -> None:
     measured = cost(int(sys.argv[1]))
-    print(json.dumps({name: getattr(measured, name) for name in Cost.__slots__}))
+    print(json.dumps({name: getattr(measured, name) for name in CheckCost.__slots__}))
     sys.stdout.flush()
     os._exit(0)  # at once: taking a million objects apart is not part of it
 

@@ -8,7 +8,7 @@ NETWORKS = 2  # that every simulated node is on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class CheckCost:
     """The cost of one size: seconds, peak of memory, and the number of checks and sessions."""
 
     nodes: int

@@ -9,7 +9,7 @@ import pygal
 from rich.table import Table
 
 from stacklab.checks import report
-from stacklab.dev.check_cost import NETWORKS, Cost
+from stacklab.dev.check_cost import NETWORKS, CheckCost
 from stacklab.views.tables import table
 
 # The goals for a lab of 200 nodes.
@@ -17,7 +17,7 @@ WANTED_S = 60.0
 WANTED_MIB = 300.0
 
 
-def costs_table(results: Sequence[Cost]) -> Table:
+def costs_table(results: Sequence[CheckCost]) -> Table:
     """Make a table with a row for each number of nodes."""
     rows = [
         (
@@ -33,7 +33,7 @@ def costs_table(results: Sequence[Cost]) -> Table:
     return table(("nodes", "sessions", "checks", "seconds", "µs per check", "MiB at most"), rows)
 
 
-def draw_chart(results: Sequence[Cost]) -> str:
+def draw_chart(results: Sequence[CheckCost]) -> str:
     """Draw time and memory by the number of nodes, in percent of the goals for 200 nodes."""
     chart = pygal.XY(
         title=f"a check of simulated nodes on {NETWORKS} networks",
@@ -56,6 +56,6 @@ def draw_chart(results: Sequence[Cost]) -> str:
     return str(chart.render(is_unicode=True))
 
 
-def write_chart(results: Sequence[Cost], path: Path) -> None:
+def write_chart(results: Sequence[CheckCost], path: Path) -> None:
     """Write the chart; raise LabError, with the path, if it can't be written."""
     report.save(str(path), (draw_chart(results),))

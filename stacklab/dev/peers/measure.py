@@ -13,7 +13,7 @@ from stacklab.dev.peers.race import Finish, Start, StoppableRunner
 from stacklab.dev.peers.results import PeersBench
 from stacklab.dev.peers.site import make_site, refuse_unfit
 from stacklab.dev.peers.stacklab_lab import StacklabLab
-from stacklab.dev.peers.vagrant import Vagrant
+from stacklab.dev.peers.vagrant import VagrantPeer
 from stacklab.dev.peers.virt_lightning import VirtLightning
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
@@ -23,7 +23,7 @@ from stacklab.workflow.context import Context
 # In this order: of the first one's rows the ratios are.
 PEERS: Mapping[str, Callable[[Site], Peer]] = {
     StacklabLab.name: StacklabLab,
-    Vagrant.name: Vagrant,
+    VagrantPeer.name: VagrantPeer,
     Kcli.name: Kcli,
     VirtLightning.name: VirtLightning,
 }
@@ -36,7 +36,7 @@ def chosen_names(only: str) -> tuple[str, ...]:
     wanted = [word.strip() for word in only.split(",") if word.strip()]
     for word in wanted:
         if word not in PEERS:
-            guess = nearest(word, PEERS) or Vagrant.name
+            guess = nearest(word, PEERS) or VagrantPeer.name
             raise LabError(
                 f"--only {word!a}: not a peer (there are: {', '.join(PEERS)})",
                 hint=f"./invoke bench.peers --only {guess}",

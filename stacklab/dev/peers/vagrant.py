@@ -28,7 +28,7 @@ ClientIdentifier=mac
 """
 
 
-class Vagrant(OtherProgram):
+class VagrantPeer(OtherProgram):
     """See Peer. Its snapshots hold disks and memory, inside the nodes' qcow2 files."""
 
     name = "vagrant"

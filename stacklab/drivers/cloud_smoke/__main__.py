@@ -40,8 +40,8 @@ from stacklab.drivers.cloud_smoke.moves import Moves
 from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
 from stacklab.drivers.cloud_smoke.resources import Resources
 from stacklab.drivers.cloud_smoke.steps import (
-    Journal,
     StepFailed,
+    StepRunner,
     run_program,
     wait_until_nothing_is_missing,
 )
@@ -55,9 +55,9 @@ _CLUES_S = 120.0
 class Smoke:
     """One run against one cloud."""
 
-    def __init__(self, orders: dict[str, Any], journal: Journal) -> None:
+    def __init__(self, orders: dict[str, Any], runner: StepRunner) -> None:
         self._orders = orders
-        self._journal = journal
+        self._runner = runner
         self._computes: list[str] = orders["computes"]
         # Nobody's clouds.yaml and no variables: the orders say all.
         self._cloud = openstack.connect(
@@ -124,7 +124,7 @@ class Smoke:
         self._do(ProofStep(Act.CLEAN))
 
     def _do(self, step: ProofStep) -> None:
-        self._journal.step(step.title, partial(self._acts[step.act], step))
+        self._runner.step(step.title, partial(self._acts[step.act], step))
 
     def _log_in(self) -> None:
         self._cloud.authorize()
@@ -203,8 +203,8 @@ def read_clues(program: dict[str, Any]) -> str:
 def main() -> int:
     """Read the orders, run, clean up."""
     orders = json.load(sys.stdin)
-    journal = Journal(partial(read_clues, orders["clues"]))
-    smoke = Smoke(orders, journal)
+    runner = StepRunner(partial(read_clues, orders["clues"]))
+    smoke = Smoke(orders, runner)
     try:
         smoke.run()
     except StepFailed:
@@ -213,7 +213,7 @@ def main() -> int:
         if not orders["keep"]:
             with contextlib.suppress(StepFailed):
                 smoke.clean_up()
-    return 1 if journal.failed else 0
+    return 1 if runner.failed else 0
 
 
 if __name__ == "__main__":

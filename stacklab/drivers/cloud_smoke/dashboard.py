@@ -67,12 +67,12 @@ class Dashboard:
 
 def hidden_fields(page: str) -> Mapping[str, str]:
     """Return the hidden fields of a page's forms: the token against forged forms is one."""
-    form = _Form()
+    form = _LoginForm()
     form.feed(page)
     return form.hidden
 
 
-class _Form(HTMLParser):
+class _LoginForm(HTMLParser):
     """Collects the hidden fields of a page."""
 
     def __init__(self) -> None:

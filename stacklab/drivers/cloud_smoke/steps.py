@@ -19,7 +19,7 @@ class StepFailed(Exception):
     """A step that did not end as it should; the message is what a person needs to know."""
 
 
-class Journal:
+class StepRunner:
     """Runs steps, and writes two lines for each: one when it begins, one when it ended."""
 
     def __init__(self, read_clues: Callable[[], str]) -> None:

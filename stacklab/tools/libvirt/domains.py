@@ -22,45 +22,8 @@ from stacklab.tools.libvirt import hosts as libvirt_hosts
 from stacklab.tools.libvirt import nics as libvirt_nics
 from stacklab.tools.libvirt import xml as libvirt_xml
 from stacklab.tools.libvirt.connection import LOOK_S, WORK_S, Connection, within
+from stacklab.tools.libvirt.states import read_reason, read_state
 
-_STATES: Mapping[int, NodeState] = {
-    libvirt.VIR_DOMAIN_RUNNING: NodeState.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: NodeState.RUNNING,
-    libvirt.VIR_DOMAIN_PAUSED: NodeState.PAUSED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: NodeState.PAUSED,
-    libvirt.VIR_DOMAIN_SHUTDOWN: NodeState.STOPPING,
-    libvirt.VIR_DOMAIN_SHUTOFF: NodeState.OFF,
-    libvirt.VIR_DOMAIN_CRASHED: NodeState.CRASHED,
-}
-
-# Of virDomainState and its reasons, those that say more than the state.
-_REASON_WORDS: Mapping[str, tuple[str, ...]] = {
-    "VIR_DOMAIN_PAUSED": ("user", "ioerror", "migration", "save", "watchdog", "crashed"),
-    "VIR_DOMAIN_SHUTOFF": (
-        "shutdown",
-        "destroyed",
-        "crashed",
-        "failed",
-        "saved",
-        "from snapshot",
-    ),
-    "VIR_DOMAIN_CRASHED": ("panicked",),
-}
-
-
-def _number_reasons() -> Mapping[tuple[int, ...], str]:
-    """Return the words by libvirt's numbers of the state and of the reason."""
-    numbered: dict[tuple[int, ...], str] = {}
-    for state, words in _REASON_WORDS.items():
-        for word in words:
-            # "from snapshot" is VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT.
-            constant = f"{state}_{word.upper().replace(' ', '_')}"
-            numbers = (getattr(libvirt, state), getattr(libvirt, constant))
-            numbered[numbers] = word
-    return numbered
-
-
-_REASONS = _number_reasons()
 _T = TypeVar("_T")
 
 
@@ -81,13 +44,13 @@ class Libvirt(Connection):
     def state(self, uuid: str) -> NodeState:
         """Return the state of the domain of that UUID."""
         doing = f"reading the state of {uuid}"
-        return self._ask_domain(uuid, _read_state, doing=doing, if_absent=NodeState.ABSENT)
+        return self._ask_domain(uuid, read_state, doing=doing, if_absent=NodeState.ABSENT)
 
     @within(LOOK_S)
     def why_in_state(self, uuid: str) -> str:
         """Return libvirt's reason for a state (`user`, `ioerror`); "" if it adds nothing."""
         doing = f"reading the state of {uuid}"
-        return self._ask_domain(uuid, _read_reason, doing=doing, if_absent="")
+        return self._ask_domain(uuid, read_reason, doing=doing, if_absent="")
 
     @within(LOOK_S)
     def domain_xml(self, uuid: str) -> str:
@@ -365,16 +328,6 @@ def _read_lease(lease: Mapping[str, Any]) -> Lease:
         address=lease["ipaddr"],
         hostname=lease.get("hostname") or "",  # None if the node did not send one
     )
-
-
-def _read_state(domain: Any) -> NodeState:
-    number = domain.state()[0]
-    return _STATES.get(number, NodeState.CRASHED)
-
-
-def _read_reason(domain: Any) -> str:
-    state_and_reason = tuple(domain.state()[:2])
-    return _REASONS.get(state_and_reason, "")
 
 
 def _read_xml(domain: Any) -> str:

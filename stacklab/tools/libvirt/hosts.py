@@ -15,7 +15,7 @@ from typing import Protocol
 import libvirt
 
 
-class Section(Enum):
+class NetworkSection(Enum):
     """Parts of a network in which hosts are listed: where, and libvirt's number."""
 
     DNS = ("dns/host", libvirt.VIR_NETWORK_SECTION_DNS_HOST)
@@ -38,7 +38,7 @@ class RunningNetwork(Protocol):
 class HostUpdate:
     """An entry that is to be added or deleted."""
 
-    section: Section
+    section: NetworkSection
     is_added: bool
     xml: str
 
@@ -62,7 +62,7 @@ def updates(actual_xml: str, wanted_xml: str) -> tuple[HostUpdate, ...]:
 
 
 def _differences(actual: ET.Element, wanted: ET.Element) -> Iterator[HostUpdate]:
-    for section in Section:
+    for section in NetworkSection:
         place, _number = section.value
         before, after = _entries(actual, place), _entries(wanted, place)
         for key in before.keys() - after.keys():

@@ -67,7 +67,7 @@ def prove(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[S
 
 def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[SmokeStep, ...]:
     orders = _orders(context, lab, paths, keep=keep)
-    hearing = _Hearing(context)
+    reader = _StepReader(context)
     command = Command(
         argv=(str(client.VENV.python), "-m", _DRIVER),
         what="the proof of the cloud",
@@ -77,16 +77,16 @@ def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[Sm
         timeout_s=_LIMIT_S,
         ok_codes=(0, 1),
     )
-    result = context.runner.converse(command, heard=hearing.hear)
-    hearing.end()
-    has_failed = any(not step.is_ok for step in hearing.steps)
+    result = context.runner.converse(command, heard=reader.take)
+    reader.end()
+    has_failed = any(not step.is_ok for step in reader.steps)
     # One that ended for a reason of its own has proved nothing.
-    if not hearing.steps or (result.exit_code != 0 and not has_failed):
+    if not reader.steps or (result.exit_code != 0 and not has_failed):
         raise NotChecked(
             f"the proof of the cloud ended without a result\n{result.stderr[-2000:]}",
             hint=f"./invoke lab.cloud {lab.name} -- token issue",
         )
-    return tuple(hearing.steps)
+    return tuple(reader.steps)
 
 
 def raise_for(name: str, steps: tuple[SmokeStep, ...]) -> None:
@@ -99,14 +99,14 @@ def raise_for(name: str, steps: tuple[SmokeStep, ...]) -> None:
         )
 
 
-class _Hearing:
+class _StepReader:
     """Takes the driver's lines, and shows what it does."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.steps: list[SmokeStep] = []
 
-    def hear(self, line: str, _at: float) -> None:
+    def take(self, line: str, _at: float) -> None:
         """Take one line: a step begins, or it ended."""
         try:
             said = json.loads(line)

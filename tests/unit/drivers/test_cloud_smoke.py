@@ -52,9 +52,9 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_every_kind_of_step_is_known_to_the_program() -> None:
     from stacklab.drivers.cloud_smoke.__main__ import Smoke
-    from stacklab.drivers.cloud_smoke.steps import Journal
+    from stacklab.drivers.cloud_smoke.steps import StepRunner
 
-    smoke = Smoke(ORDERS, Journal(lambda: ""))
+    smoke = Smoke(ORDERS, StepRunner(lambda: ""))
     assert set(smoke._known_acts()) == set(Act)
 
 
@@ -63,14 +63,14 @@ def test_a_step_that_failed_has_its_words_then_the_clues(
 ) -> None:
     from stacklab.drivers.cloud_smoke import __main__ as program
     from stacklab.drivers.cloud_smoke.__main__ import read_clues
-    from stacklab.drivers.cloud_smoke.steps import Journal, StepFailed
+    from stacklab.drivers.cloud_smoke.steps import StepFailed, StepRunner
 
     def run(argv: tuple[str, ...], _limit_s: float, stdin: str) -> SimpleNamespace:
         assert (argv, stdin) == (("sh", "-s"), "cat /why")
         return SimpleNamespace(stdout="the scheduler says why\n")
 
     monkeypatch.setattr(program, "run_program", run)
-    journal = Journal(lambda: read_clues(ORDERS["clues"]))
+    journal = StepRunner(lambda: read_clues(ORDERS["clues"]))
 
     def act() -> str:
         raise StepFailed("No valid host was found")
@@ -85,9 +85,9 @@ def test_a_step_that_failed_has_its_words_then_the_clues(
 
 
 def test_clues_are_not_asked_for_where_nothing_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    from stacklab.drivers.cloud_smoke.steps import Journal
+    from stacklab.drivers.cloud_smoke.steps import StepRunner
 
-    journal = Journal(lambda: pytest.fail("asked"))
+    journal = StepRunner(lambda: pytest.fail("asked"))
     journal.step("boot", lambda: "on one")
     assert lines_of(capsys)[-1]["detail"] == "on one"
 
@@ -106,9 +106,9 @@ def inventories(**ratios: float) -> SimpleNamespace:
 
 def test_ratios_that_are_not_the_lab_s_are_told_by_resource() -> None:
     from stacklab.drivers.cloud_smoke.__main__ import Smoke
-    from stacklab.drivers.cloud_smoke.steps import Journal, StepFailed
+    from stacklab.drivers.cloud_smoke.steps import StepFailed, StepRunner
 
-    smoke: Any = Smoke(ORDERS, Journal(lambda: ""))
+    smoke: Any = Smoke(ORDERS, StepRunner(lambda: ""))
     smoke._cloud.placement = inventories(VCPU=16.0, MEMORY_MB=1.5, SRIOV=1.0)
     assert smoke._compare_ratios() == "VCPU 16, MEMORY_MB 1.5"
     smoke._cloud.placement = inventories(VCPU=4.0, MEMORY_MB=1.5)

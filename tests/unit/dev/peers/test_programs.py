@@ -15,7 +15,7 @@ from stacklab.dev.peers import kcli, peer, virt_lightning
 from stacklab.dev.peers.kcli import Kcli
 from stacklab.dev.peers.peer import Peer, Site
 from stacklab.dev.peers.stacklab_lab import StacklabLab
-from stacklab.dev.peers.vagrant import Vagrant
+from stacklab.dev.peers.vagrant import VagrantPeer
 from stacklab.dev.peers.virt_lightning import VirtLightning
 from stacklab.errors import CommandFailed, LabError
 from stacklab.paths import PROJECT
@@ -64,16 +64,16 @@ def node_names(site: Site) -> list[str]:
 
 # --- what all have in common
 
-OTHERS: tuple[Callable[[Site], Kcli | Vagrant | VirtLightning], ...] = (
+OTHERS: tuple[Callable[[Site], Kcli | VagrantPeer | VirtLightning], ...] = (
     Kcli,
-    Vagrant,
+    VagrantPeer,
     VirtLightning,
 )
 
 
 @pytest.mark.parametrize("make", OTHERS)
 def test_names_and_addresses_are_a_peer_s_own(
-    site: Site, make: Callable[[Site], Kcli | Vagrant | VirtLightning]
+    site: Site, make: Callable[[Site], Kcli | VagrantPeer | VirtLightning]
 ) -> None:
     made = make(site)
     others = [other(site) for other in OTHERS if other is not make]
@@ -197,13 +197,13 @@ def test_virt_lightning_gets_its_files_and_no_kvm(site: Site) -> None:
 def test_vagrant_s_pool_is_ours_and_knows_the_seeds(site: Site, host: FakeHost) -> None:
     things = FakeThings()
     host.runner.on("qemu-img", "convert", answer=_convert)
-    Vagrant(dataclasses.replace(site, things=things)).prepare()
+    VagrantPeer(dataclasses.replace(site, things=things)).prepare()
     seeds = sorted(f"{name}.seed.qcow2" for name in node_names(site))
     assert things.pools == {"slpeer-vg-pool": seeds}
 
 
 def test_vagrant_names_all_that_it_makes(site: Site, host: FakeHost) -> None:
-    made = Vagrant(site)
+    made = VagrantPeer(site)
     made.prepare()
     settings = json.loads((made.work / "plain" / "plain.json").read_text())
     assert settings["prefix"] == "slpeer-vg-"
@@ -225,7 +225,7 @@ def test_vagrant_names_all_that_it_makes(site: Site, host: FakeHost) -> None:
 
 
 def test_vagrant_s_nodes_are_off_before_they_are_restored(site: Site, host: FakeHost) -> None:
-    made = Vagrant(site)
+    made = VagrantPeer(site)
     made.prepare()
     made.before_restore()
     assert [argv[1:3] for argv in host.runner.argvs[-2:]] == [
