@@ -139,7 +139,7 @@ def test_the_proof_looks_for_the_vms_of_this_run(monkeypatch: pytest.MonkeyPatch
             return f"found {names}"
 
     monkeypatch.setattr(program, "Dashboard", Stub)
-    smoke: Any = program.Smoke({**ORDERS, "dashboard_url": URL}, program.Journal(lambda: ""))
+    smoke: Any = program.Smoke({**ORDERS, "dashboard_url": URL}, program.StepRunner(lambda: ""))
     smoke._resources.servers = lambda: [SimpleNamespace(name="smoke-vm-a")]
     assert smoke._look_at_dashboard() == "found ['smoke-vm-a']"
     assert seen == [URL, "login"]
