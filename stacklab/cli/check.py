@@ -27,7 +27,7 @@ def check(
     html: Annotated[str, "write the results to this file as a web page"] = "",
 ) -> None:
     """Check a running lab against its spec; exit code 5: failed, 6: no answer, 7: warned."""
-    from stacklab.views import checks as views
+    from stacklab.views.checks import run as views
     from stacklab.workflow.check import checking
 
     reports = views.Reports(json=json, junit=junit, html=html)

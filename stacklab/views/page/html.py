@@ -23,9 +23,8 @@ from stacklab.checks.explain.causes import Explained, causes, checks_text
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
-from stacklab.views import failures
-from stacklab.views.drawing import graph
-from stacklab.views.heat import (
+from stacklab.views.checks import failures
+from stacklab.views.checks.heat import (
     BANDS_MS,
     CUT,
     MAYBE_CUT,
@@ -36,6 +35,7 @@ from stacklab.views.heat import (
     rtt_text,
     split_failures,
 )
+from stacklab.views.drawing import graph
 from stacklab.views.page import cloud
 
 _TEMPLATES = Path(__file__).parent / "templates"

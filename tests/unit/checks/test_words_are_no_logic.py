@@ -17,8 +17,8 @@ from stacklab.checks.explain.causes import causes
 from stacklab.checks.result import CheckResult, Reason
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.tools import ssh
-from stacklab.views import failures
-from stacklab.views.heat import build_grids
+from stacklab.views.checks import failures
+from stacklab.views.checks.heat import build_grids
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import dead, down, expecting, many, of_each_kind, off, ran
 

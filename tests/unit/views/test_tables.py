@@ -18,7 +18,8 @@ from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
-from stacklab.views import checks, host, labs, output, tables
+from stacklab.views import host, labs, output, tables
+from stacklab.views.checks import run
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.lab.status import LabStatus
 from tests.unit.checks.fake_lab import make_lab
@@ -87,7 +88,7 @@ def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
         "images": text(host.images_table({"debian-12": image}, [], {"debian-12": ""})),
         "status": text(labs.status_table([status(image=odd)])),
         "summary": text(*labs.summary_tables(lab, odd, {"first": odd}, odd)),
-        "checks": text(checks.results_group(lab, [check(passed=False, detail=odd)])),
+        "checks": text(run.results_group(lab, [check(passed=False, detail=odd)])),
         "probes": text(host.probes_table([probe])),
         "timings": text(labs.timings_table([Timing(row="image x", stage=odd, elapsed_s=1)])),
     }
@@ -182,7 +183,7 @@ def test_long_lines_are_not_broken_so_that_commands_can_be_copied(
     shown = io.StringIO()
     monkeypatch.setattr("sys.stdout", shown)
     result = dataclasses.replace(check(passed=False), command=f"fping {long}")
-    tables.console().print(checks.results_group(make_lab(), [result]))
+    tables.console().print(run.results_group(make_lab(), [result]))
     row(shown.getvalue(), f"$ ./invoke lab.exec trio --node controller -- 'fping {long}'")
 
 

@@ -5,7 +5,7 @@ import pytest
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
-from stacklab.views import checks
+from stacklab.views.checks import run
 from tests.unit.checks.fake_lab import make_lab
 
 PASSED, FAILED = CheckStatus.PASSED, CheckStatus.FAILED
@@ -31,7 +31,7 @@ def rounds(*each: tuple[CheckStatus, CheckStatus]) -> list[Outcome]:
 
 
 def told(*each: tuple[CheckStatus, CheckStatus]) -> list[str]:
-    return [line.partition(" ")[2] for line in checks.change_lines(rounds(*each))]
+    return [line.partition(" ")[2] for line in run.change_lines(rounds(*each))]
 
 
 def test_watch_shows_a_node_s_words_without_what_moves_a_cursor() -> None:
@@ -39,7 +39,7 @@ def test_watch_shows_a_node_s_words_without_what_moves_a_cursor() -> None:
     check = Check(kind=CheckKind.HOSTNAME, node="one")
     result = CheckResult(check=check, status=FAILED, detail=hostile, reason=Reason.WRONG_NAME)
     outcome = Outcome(lab=make_lab(), results=(result,), started_at=1000.0, elapsed_s=0.0)
-    first, *_ = checks.change_lines([outcome])
+    first, *_ = run.change_lines([outcome])
     head, *further = first.split("\n")
     assert head.endswith(": lost")
     assert further == ["    12:00:00 2 of 2 checks passed"]
@@ -65,4 +65,4 @@ def test_what_changes_is_told_with_how_long_it_was_otherwise() -> None:
 
 def test_watching_writes_no_reports_and_says_so() -> None:
     with pytest.raises(LabError, match="--watch never ends, so it can't write a report at its end"):
-        checks.print_changes([], checks.Reports(junit="x.xml"))
+        run.print_changes([], run.Reports(junit="x.xml"))

@@ -14,9 +14,9 @@ from rich.text import Text
 from stacklab.checks import report
 from stacklab.checks.result import CheckResult, CheckStatus
 from stacklab.model.lab import Lab
-from stacklab.views import failures
-from stacklab.views.failures import STATUS_STYLE
-from stacklab.views.heat import Cell, Grid, build_grids, split_failures
+from stacklab.views.checks import failures
+from stacklab.views.checks.failures import STATUS_STYLE
+from stacklab.views.checks.heat import Cell, Grid, build_grids, split_failures
 
 _MOST_NODES = 20  # in a matrix with a row for each
 _MOST_ROWS = 20  # of what fails

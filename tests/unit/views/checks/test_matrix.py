@@ -12,7 +12,7 @@ from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model.cause import Cause, CauseKind
-from stacklab.views import checks, matrix
+from stacklab.views.checks import matrix, run
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import (
     count_of_layer,
@@ -36,7 +36,7 @@ def shown(found: Outcome, width: int = 80, *, colour: bool = False) -> list[str]
         force_terminal=colour,
         color_system="standard" if colour else None,
     )
-    console.print(checks.results_group(found.lab, found.results, width=width))
+    console.print(run.results_group(found.lab, found.results, width=width))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
 

@@ -8,7 +8,7 @@ from stacklab.checks.explain.causes import causes
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.cause import Cause, CauseKind
-from stacklab.views import failures
+from stacklab.views.checks import failures
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import dead, down, many, of_each_kind, off, ran
 

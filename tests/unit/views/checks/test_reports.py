@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CheckFailed, LabError
-from stacklab.views.checks import Reports
+from stacklab.views.checks.run import Reports
 from tests.unit.views.fake_results import of_each_kind, ran
 
 TOTAL = len(ran().results)

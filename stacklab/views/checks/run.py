@@ -14,7 +14,8 @@ from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab
-from stacklab.views import matrix, tables
+from stacklab.views import tables
+from stacklab.views.checks import matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import pytest
 
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
-from stacklab.views import heat
+from stacklab.views.checks import heat
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import expecting, failed, is_way, many, of_each_kind, off, ran
 
