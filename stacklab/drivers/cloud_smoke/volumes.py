@@ -8,8 +8,8 @@ from stacklab.drivers.cloud_smoke.guests import Guests
 from stacklab.drivers.cloud_smoke.resources import Resources
 from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
 
-_READY_S = 300.0
-_DEVICE_S = 60.0
+_READY_S = 900.0  # an emulated cinder asks LVM by rootwrap, and each answer takes it a minute
+_DEVICE_S = 180.0
 _SIZE_GIB = 1
 _WRITTEN = "/root/written"
 
