@@ -73,7 +73,9 @@ def request(
         ),
     )
     if not plan.expected(lab, selection):
-        hint = f"./invoke lab.check {name}"
+        layers_of_lab = {check.kind.layer for check in plan.expected(lab)}
+        listed = ", ".join(layer for layer in Layer if layer in layers_of_lab)
+        hint = f"./invoke lab.check {name} (its layers: {listed})"
         raise LabError(
             f"the selection fits none of lab {name}'s checks: nothing would be proved", hint=hint
         )
