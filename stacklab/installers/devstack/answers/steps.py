@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from stacklab.installers.devstack.answers import images
 from stacklab.installers.devstack.answers.files import LOGS, TREE
@@ -23,6 +25,9 @@ from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
+_COMPUTE_ID = PurePosixPath("/etc/nova/compute_id")
+# Of computes' UUIDs, so that they are the same at each stack.sh.
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "computes.stacklab")
 _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
 
 
@@ -60,6 +65,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
             # After unstack.sh, which stops a container's Open vSwitch.
             *container.prepare(node),
             *images.see(lab, node),
+            *_name_compute(lab, release, node, place),
             _run_stack_sh(node),
         ),
         limit_s=4 * HOUR_S,
@@ -150,6 +156,27 @@ def _run_unstack_sh(node: Node) -> Step:
         command=f"cd {TREE} && {{ ./unstack.sh || true; }} && rm -f {state}",
         # Nor while stack.sh runs: without its journal, lab.stack comes by here to attach to that.
         done=f"test ! -e {state} || pgrep -f '[.]/stack\\.sh$'",
+    )
+
+
+def _name_compute(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
+    """Yield what gives nova-compute the same UUID again after each stack.sh.
+
+    stack.sh removes the one that nova-compute has made, and a compute that comes back with another
+    finds its name taken: "Duplicate compute node record found". nova reads nova/virt/node.py's file
+    beside its configuration, too. Not for fake computes, of which each has a file of its own.
+    """
+    is_one = place.has_compute and lab.stack.driver is not Driver.FAKE
+    if not is_one or not release.text("compute_id"):
+        return
+    known = uuid.uuid5(_NAMESPACE, f"{lab.name}/{node.name}")
+    yield Step(
+        node=node.name,
+        title="give nova-compute a UUID that outlives stack.sh",
+        command=f"install -d -o stack -g stack {_COMPUTE_ID.parent} && "
+        f"echo {known} | install -m 644 -o stack -g stack /dev/stdin {_COMPUTE_ID}",
+        user="root",
+        done=f"grep -qsx {known} {_COMPUTE_ID}",
     )
 
 

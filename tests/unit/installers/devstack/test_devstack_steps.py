@@ -134,6 +134,32 @@ def test_a_node_is_unstacked_before_stack_sh_runs_over_it_again(
             assert stage.steps[0].done.startswith("test ! -e /opt/stack/devstack/.stackenv || ")
 
 
+def named(listed: list[Step]) -> dict[str, str]:
+    """Return the command by which each node gives its nova-compute a UUID."""
+    title = "give nova-compute a UUID that outlives stack.sh"
+    return {step.node: step.command for step in listed if step.title == title}
+
+
+def test_a_compute_that_is_stacked_again_has_the_uuid_of_before(tmp_path: Path) -> None:
+    """With another one, nova-compute ends: its name is taken by the record of before."""
+    first, again = named(steps(tmp_path)), named(steps(tmp_path))
+    assert first == again
+    assert set(first) == {"compute1", "compute2"}
+    assert first["compute1"] != first["compute2"]
+
+
+@pytest.mark.parametrize(
+    ("release", "is_named"),
+    [("yoga", False), ("zed", False), ("xena", False), ("2023.1", True), ("2024.1", True)],
+)
+def test_nova_reads_that_uuid_since_2023_1(tmp_path: Path, release: str, is_named: bool) -> None:
+    assert bool(named(steps(tmp_path, release=release))) is is_named
+
+
+def test_fake_computes_keep_their_own(tmp_path: Path) -> None:
+    assert not named(steps(tmp_path, driver="fake"))
+
+
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:
     # stack.sh refuses to.
     assert {step.user for step in steps(tmp_path) if "stack.sh" in step.command} == {"stack"}
