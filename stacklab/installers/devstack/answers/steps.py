@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from stacklab.installers.devstack.answers import images
@@ -26,6 +26,12 @@ from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
 _COMPUTE_ID = PurePosixPath("/etc/nova/compute_id")
+# It shows them with their last words, and ends with 0 if there is none.
+_SHOW_FAILED = (
+    "listed=$(systemctl list-units --failed --plain --no-legend 'devstack@*') && "
+    '{ [ -z "$listed" ] || '
+    "systemctl status --no-pager --lines 20 $(echo \"$listed\" | cut -d ' ' -f 1); }"
+)
 # Of computes' UUIDs, so that they are the same at each stack.sh.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "computes.stacklab")
 _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
@@ -45,6 +51,9 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     # Since cells came, computes that register later than the controller's stack.sh stay unknown.
     if computes and release.text("discover_hosts"):
         node_stages.append(_make_discover_stage(lab, tuple(stage.name for stage in node_stages)))
+    if release.text("units"):
+        stacked = [node for node in (lab.controller, *computes) if seat(lab, release, node)]
+        node_stages.append(_make_services_stage(stacked, node_stages))
     return tuple(node_stages)
 
 
@@ -97,6 +106,25 @@ def _make_discover_stage(lab: Lab, after: tuple[str, ...]) -> Stage:
         limit_s=10 * MINUTE_S,
         after=after,
         hint="nova-compute may not have registered: openstack compute service list",
+    )
+
+
+def _make_services_stage(nodes: Sequence[Node], before: Sequence[Stage]) -> Stage:
+    """Return the stage that fails if a service has ended since its node's stack.sh was content."""
+    return Stage(
+        name="services",
+        steps=tuple(
+            Step(
+                node=node.name,
+                title="see that no service has ended",
+                command=_SHOW_FAILED,
+                user="root",
+            )
+            for node in nodes
+        ),
+        limit_s=5 * MINUTE_S,
+        after=tuple(stage.name for stage in before),
+        hint="journalctl -u UNIT on that node has its traceback",
     )
 
 

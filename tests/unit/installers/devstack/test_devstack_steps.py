@@ -160,6 +160,20 @@ def test_fake_computes_keep_their_own(tmp_path: Path) -> None:
     assert not named(steps(tmp_path, driver="fake"))
 
 
+def looks(listed: list[Step]) -> list[Step]:
+    return [step for step in listed if step.title == "see that no service has ended"]
+
+
+def test_at_the_end_each_node_is_asked_for_services_that_have_ended(tmp_path: Path) -> None:
+    """A nova-compute ended after its stack.sh was content, and nothing said so."""
+    listed = steps(tmp_path)
+    assert [step.node for step in looks(listed)] == ["controller", "compute1", "compute2"]
+    assert listed[-3:] == looks(listed)
+    assert looks(steps(tmp_path, release="queens"))
+    # Before, they run in screen.
+    assert not looks(steps(tmp_path, release="pike"))
+
+
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:
     # stack.sh refuses to.
     assert {step.user for step in steps(tmp_path) if "stack.sh" in step.command} == {"stack"}
