@@ -2,7 +2,8 @@
 
 On the node each unit has a directory, /var/lib/stacklab-units/NAME, that outlives a reboot:
 
-    script, run, over   the work, what starts it, and what writes down its end
+    script, run         the work, and what starts it
+    rest, over          what waits for its last words, and what writes down its end
     digest              of the script: the same name must not hide other work
     begun               boot id and time; written by the unit itself before the work begins
     output              both streams, `most_bytes` at most
@@ -43,6 +44,18 @@ exec > >(
 ) 2>&1
 trap - TERM INT HUP
 exec /bin/sh "$dir/script" </dev/null
+"""
+
+# systemd.service(5) "ExecStop": it runs before what the work has left is sent SIGTERM. A script
+# whose output goes through its own tee(1), as stack.sh's does, ends before that has written all.
+_REST = """\
+#!/bin/sh
+dir=$1 looks=0
+[ -z "$MAINPID" ] || exit 0 # somebody stops the work itself
+while [ ! -e "$dir/left-out" ] && [ "$looks" -lt 30 ]; do
+  sleep 0.1
+  looks=$((looks + 1))
+done
 """
 
 # systemd.exec(5) "Environment variables set on service processes": systemd 232 and later.
@@ -104,6 +117,7 @@ begin() {{
   cd "$dir" || return 1
   put script {script} || return 1
   put run {run} || return 1
+  put rest {rest} || return 1
   put over {over} || return 1
   echo {digest} >digest || return 1
   : >output
@@ -125,6 +139,7 @@ OOMPolicy=continue
 IgnoreSIGPIPE=no
 {limit}
 ExecStart=/bin/bash $dir/run $dir {most}
+ExecStop=-/bin/sh $dir/rest $dir
 ExecStopPost=+/bin/sh $dir/over $dir
 END
   chmod 644 "{unit_files}/$unit"
@@ -198,6 +213,7 @@ def start(name: str, script: str, *, user: str, limit_s: float | None, most_byte
         root=ROOT,
         script=_encode_text(script),
         run=_encode_text(_RUN),
+        rest=_encode_text(_REST),
         over=_encode_text(_OVER),
         digest=digest(script),
         user=user,

@@ -137,6 +137,17 @@ def test_work_is_left_on_a_node_and_told_by_its_exit_code(units: Units) -> None:
     assert 0 <= (status.ended_at or 0) - status.started_at < 30
 
 
+def test_a_writer_of_the_works_own_comes_to_its_end(units: Units) -> None:
+    heard = bytearray()
+    script = "exec bash -c 'exec > >(sleep 1; exec cat); echo last words; exit 4'"
+    units.start("slow-writer", script)
+    attached = units.follow("slow-writer", heard=heard.extend)
+    assert attached.status is not None
+    assert attached.status.exit_code == 4
+    assert bytes(heard) == b"last words\n"
+    units.forget("slow-writer")
+
+
 def test_the_same_again_starts_nothing_and_other_work_is_refused(units: Units) -> None:
     script = "echo once >>/tmp/once; exit 3"
     units.start("once", script)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -56,3 +57,31 @@ def test_work_can_be_ended_by_a_signal(tmp_path: Path) -> None:
     )
     assert work.returncode == -signal.SIGTERM
     assert written_by(tmp_path) == "begun\n"
+
+
+def rest(directory: Path, **environment: str) -> float:
+    """Return for how many seconds the script of ExecStop rests."""
+    began = time.monotonic()
+    subprocess.run(
+        ["sh", "-c", unit_scripts._REST, "rest", directory],
+        env={"PATH": os.environ["PATH"], **environment},
+        timeout=LIMIT_S,
+        check=True,
+    )
+    return time.monotonic() - began
+
+
+def test_what_the_work_has_left_may_write_until_it_has_written_all(tmp_path: Path) -> None:
+    late = threading.Timer(0.7, (tmp_path / "left-out").touch)
+    late.start()
+    assert 0.7 <= rest(tmp_path) < 2.5
+    late.join()
+    assert rest(tmp_path) < 0.7
+
+
+def test_work_that_is_stopped_by_somebody_is_ended_at_once(tmp_path: Path) -> None:
+    assert rest(tmp_path, MAINPID="1") < 0.7
+
+
+def test_what_writes_without_end_is_ended_after_three_seconds(tmp_path: Path) -> None:
+    assert 3 <= rest(tmp_path) < LIMIT_S

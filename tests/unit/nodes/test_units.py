@@ -183,6 +183,7 @@ def test_a_name_that_would_break_a_script_is_refused(fake_runner: FakeRunner, na
         unit_scripts.stop("a"),
         unit_scripts.forget("a"),
         unit_scripts.attach("a", "M", 7),
+        unit_scripts._REST,
         unit_scripts._OVER,
     ],
 )
