@@ -50,12 +50,11 @@ def finish_snapshot(context: Context, paths: LabPaths) -> None:
 
 
 def load(path: Path) -> Lab:
-    """Return a resolved lab, checked against the catalogue and this host."""
+    """Return a resolved lab, checked against the catalogue."""
     from stacklab import spec
-    from stacklab.doctor import Machine, host_memory
     from stacklab.images import catalogue
 
-    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
+    return spec.load(path, known_images=catalogue.load())
 
 
 def show(*renderables: object) -> None:

@@ -1,8 +1,7 @@
 """Probes of the host: each assumption of stacklab, checked, with a fix if it does not hold."""
 
 from stacklab.doctor.machine import Machine
-from stacklab.doctor.probes import full, host_networks, preflight, probe_subnets
-from stacklab.doctor.resources import host_memory
+from stacklab.doctor.probes import full, host_networks, preflight, probe_memory, probe_subnets
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus, raise_for
 
 __all__ = [
@@ -11,9 +10,9 @@ __all__ = [
     "ProbeResult",
     "ProbeStatus",
     "full",
-    "host_memory",
     "host_networks",
     "preflight",
+    "probe_memory",
     "probe_subnets",
     "raise_for",
 ]

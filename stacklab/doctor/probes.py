@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from stacklab import settings
 from stacklab.doctor import containers, programs, resources, subnets
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
@@ -38,7 +39,7 @@ def preflight(
         *containers.preflight(lab, host, machine, others),
         resources.probe_root(host, machine, lab),
         resources.probe_libvirt(connect(), machine),
-        resources.probe_memory(lab, machine, starting=starting),
+        probe_memory(lab, host, machine, others, starting=starting),
         resources.probe_disk(lab, host, machine),
         *probe_subnets(lab, machine, others),
     )
@@ -61,7 +62,7 @@ def full(
     or to None if it can be reached.
     """
     others = tuple(others)
-    memory = (resources.probe_memory(lab, machine, starting=starting),) if lab else ()
+    memory = (probe_memory(lab, host, machine, others, starting=starting),) if lab else ()
     return (
         *programs.probe_all(machine),
         resources.probe_root(host, machine, lab),
@@ -72,6 +73,25 @@ def full(
         *probe_subnets(lab, machine, others),
         *containers.full(lab, host, machine, others),
         *resources.probe_sources(sources or {}),
+    )
+
+
+def probe_memory(
+    lab: Lab,
+    host: HostPaths,
+    machine: Machine,
+    others: Collection[Lab] = (),
+    *,
+    starting: Collection[str] | None = None,
+) -> ProbeResult:
+    """Probe if nodes fit into the memory, as far as the settings of this host allow."""
+    return resources.probe_memory(
+        lab,
+        machine,
+        host=host,
+        starting=starting,
+        others=others,
+        overcommit=settings.read(host).memory_overcommit,
     )
 
 

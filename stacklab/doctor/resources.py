@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from stacklab.doctor import memory_users
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, NodeKind, Size
@@ -48,9 +50,19 @@ _LEAST_DISK = Size(1536)  # an image, and a node that has just booted
 
 
 def probe_memory(
-    lab: Lab, machine: Machine, *, starting: Collection[str] | None = None
+    lab: Lab,
+    machine: Machine,
+    *,
+    host: HostPaths,
+    starting: Collection[str] | None = None,
+    others: Collection[Lab] = (),
+    overcommit: float = 1.0,
 ) -> ProbeResult:
-    """Probe if the nodes that are yet to start, by default all, fit into the free memory."""
+    """Probe if the nodes that are yet to start, by default all, fit into the free memory.
+
+    `others` are the other labs on record, which may have it. Of the nodes' memory,
+    one part in `overcommit` has to be free.
+    """
     need = _memory_needed(lab, starting)
     text = machine.read_text(_MEMINFO)
     available = _meminfo_mib(text, "MemAvailable")
@@ -59,15 +71,31 @@ def probe_memory(
         sentence = "the free memory cannot be read from /proc/meminfo"
         return _host_result("memory", ProbeStatus.WARNING, sentence)
     needs = f"{lab.name} needs {_gib(need)} of memory"
+    if need <= available:
+        return _host_result("memory", ProbeStatus.OK, f"{needs}, {_gib(available)} is free")
+    users = memory_users.sentence(machine, host, (lab, *others))
     # Swap counts, with a warning: a node that is swapped out is slow, but it runs.
     fix = f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
-    if need > available + swap:
-        sentence = f"{needs}, {_gib(available + swap)} is free"
-        return _host_result("memory", ProbeStatus.FAILED, sentence, fix)
-    if need > available:
-        sentence = f"{needs}, {_gib(available)} is free: it will swap"
+    if need <= available + swap:
+        sentence = _and_users(f"{needs}, {_gib(available)} is free: it will swap", users)
         return _host_result("memory", ProbeStatus.WARNING, sentence, fix)
-    return _host_result("memory", ProbeStatus.OK, f"{needs}, {_gib(available)} is free")
+    sentence = f"{needs}, {_gib(available + swap)} is free"
+    if need <= (available + swap) * overcommit:
+        sentence += (
+            f" and overcommit allows {overcommit:g} times that: once nodes use what they were "
+            "given, this host swaps, and its kernel kills processes, nodes among them"
+        )
+        result = _host_result("memory", ProbeStatus.WARNING, _and_users(sentence, users), fix)
+        return dataclasses.replace(result, is_said=True)
+    if need > (_meminfo_mib(text, "MemTotal") or need) * overcommit:
+        fix = f"give the nodes less memory in {lab.source}, or take a larger host"
+    fix += f"; {host.settings} can allow more than is free (overcommit, docs/your-labs.md)"
+    return _host_result("memory", ProbeStatus.FAILED, _and_users(sentence, users), fix)
+
+
+def _and_users(sentence: str, users: str) -> str:
+    """Return a sentence with who has the memory, if that is known."""
+    return f"{sentence}; {users}" if users else sentence
 
 
 def _memory_needed(lab: Lab, starting: Collection[str] | None) -> int:
@@ -183,12 +211,6 @@ def probe_sources(sources: Mapping[str, str | None]) -> tuple[ProbeResult, ...]:
             fix = "check the network or the proxy; name another image first in the lab's `image:`"
             results.append(_host_result("source", ProbeStatus.WARNING, sentence, fix))
     return tuple(results)
-
-
-def host_memory(machine: Machine) -> Size | None:
-    """Return all the memory of this host, or None if it is unknown."""
-    total = _meminfo_mib(machine.read_text(_MEMINFO), "MemTotal")
-    return Size(total) if total else None
 
 
 def _meminfo_mib(text: str, name: str) -> int | None:

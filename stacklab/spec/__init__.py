@@ -10,7 +10,7 @@ from stacklab.errors import SpecError
 from stacklab.spec.lab_files import UnknownLab, find, find_or_path, headline, names, shown
 
 if TYPE_CHECKING:  # `lab.list` and TAB need no model
-    from stacklab.model.lab import Lab, Size
+    from stacklab.model.lab import Lab
     from stacklab.spec.source import Document
 
 __all__ = [
@@ -26,18 +26,16 @@ __all__ = [
 ]
 
 
-def load(
-    path: Path, *, known_images: Collection[str] | None = None, host_memory: Size | None = None
-) -> Lab:
+def load(path: Path, *, known_images: Collection[str] | None = None) -> Lab:
     """Read a lab's file and fill in every default.
 
-    Without `known_images` or `host_memory` they are not compared with the lab. Raises SpecError
-    with all that is wrong.
+    Without `known_images` the lab's images are not looked up. Nothing depends on this host, as
+    the file may be for another one. Raises SpecError with all that is wrong.
     """
     from stacklab.spec import source
 
     document = source.read(path, shown(path))
-    return _judge(document, path, known_images=known_images, host_memory=host_memory)
+    return _judge(document, path, known_images=known_images)
 
 
 def load_text(text: str, path: Path) -> Lab:
@@ -45,7 +43,7 @@ def load_text(text: str, path: Path) -> Lab:
     from stacklab.spec import source
 
     document = source.parse(text, shown(path))
-    return _judge(document, path, known_images=None, host_memory=None)
+    return _judge(document, path, known_images=None)
 
 
 def _judge(
@@ -53,7 +51,6 @@ def _judge(
     path: Path,
     *,
     known_images: Collection[str] | None,
-    host_memory: Size | None,
 ) -> Lab:
     # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
     from stacklab.spec import source
@@ -74,7 +71,6 @@ def _judge(
             declared=_declared_networks(document),
             is_whole=not findings and not document.problems,
             known_images=known_images,
-            host_memory=host_memory,
         )
         lab, rule_findings = resolve(spec, context, path.resolve())
         findings += rule_findings

@@ -42,9 +42,8 @@ class RuleContext:
     name: str
     # Every network that is written, also one with mistakes; None: unknown.
     declared: tuple[str, ...] | None = None
-    is_whole: bool = True  # False: something was left out, so totals have no meaning
+    is_whole: bool = True  # False: something was left out, so it is not known what is missing
     known_images: Collection[str] | None = None
-    host_memory: Size | None = None
 
     def is_undeclared(self, network: str) -> bool:
         """Return True if the spec does not have a network of that name, not even a wrong one."""
@@ -108,10 +107,9 @@ def check(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     yield from _check_privileged(spec)
     for key, node in spec.nodes.items():
         yield from _check_nics(("nodes", key, "nics"), node, spec, context)
-    # Totals of a spec that lost a part would be wrong.
+    # What a spec lost because it was wrong is not missing.
     if context.is_whole:
         yield from _check_is_filled(spec)
-        yield from _check_memory(spec, context)
 
 
 def _check_lab_name(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
@@ -313,22 +311,6 @@ def _check_is_filled(spec: LabSpec) -> Iterator[SpecMistake]:
         yield SpecMistake(path=("networks",), wrong="no network", right=start, at_key=True)
     if not spec.nodes:
         yield SpecMistake(path=("nodes",), wrong="no node", right=start, at_key=True)
-
-
-def _check_memory(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
-    total_mib = 0
-    for member in members(spec):
-        memory = member.spec.memory or DEFAULT_MEMORY
-        total_mib += memory.mib
-    total = Size(total_mib)
-    available = context.host_memory
-    if available is not None and total > available:
-        yield SpecMistake(
-            path=("nodes",),
-            wrong=f"the nodes need {total} of memory together, this host has {available}",
-            right="less memory or fewer nodes",
-            at_key=True,
-        )
 
 
 def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address | None:

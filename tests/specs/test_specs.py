@@ -12,7 +12,7 @@ from stacklab import spec
 from stacklab.errors import SpecError
 from stacklab.images import catalogue
 from stacklab.model import lab_json
-from stacklab.model.lab import Lab, Size
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ Compare = Callable[[Path, str], None]
 
 
 def load(path: Path) -> Lab:
-    return spec.load(path, known_images=KNOWN_IMAGES, host_memory=Size.parse("16GiB"))
+    return spec.load(path, known_images=KNOWN_IMAGES)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
@@ -60,7 +60,7 @@ def test_a_good_spec_resolves_to_what_is_recorded(path: Path, compare: Compare) 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_every_lab_of_the_project_loads(path: Path) -> None:
-    lab = spec.load(path, known_images=catalogue.load(), host_memory=Size.parse("16GiB"))
+    lab = spec.load(path, known_images=catalogue.load())
     assert lab.name == path.stem
     assert lab.description
 

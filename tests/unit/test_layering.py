@@ -23,6 +23,7 @@ ORDER = (
     "facts",
     "releases",
     "files",
+    "settings",
     "locks",
     "progress",
     "spec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from stacklab import installers
+from stacklab import doctor, installers
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.roles import compute_nodes
@@ -80,6 +80,7 @@ def steps(context: Context, lab: Lab, changes: Changes) -> tuple[Row, ...]:
     return (
         *_origin_rows(context, lab, lab_record),
         *_image_rows(context, lab, None if changes.needs_other_image else lab_record),
+        *_memory_rows(context, lab, lab_record),
         *_network_rows(lab, lab_record, changes),
         *_node_rows(context, lab, lab_record, changes),
         *_answer_rows(lab),
@@ -118,6 +119,19 @@ def _image_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tup
         source = f"{image.source} {image.url}".rstrip()
         rows.append((f"image {name}", "build", f"if its source can be had: {source}"))
     return tuple(rows)
+
+
+def _memory_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tuple[Row, ...]:
+    """Return whether the nodes that are to start fit into this host's memory, where they don't."""
+    states = context.states(lab_record) if lab_record else {}
+    starting = [node.name for node in lab.nodes if states.get(node.name) is not NodeState.RUNNING]
+    others = context.other_labs(lab.name)
+    probe = doctor.probe_memory(lab, context.host, context.machine, others, starting=starting)
+    if probe.is_failed:
+        return (("memory", "refuse", probe.sentence),)
+    if probe.status is doctor.ProbeStatus.WARNING:
+        return (("memory", "warn", probe.sentence),)
+    return ()
 
 
 def _network_rows(lab: Lab, lab_record: LabRecord | None, changes: Changes) -> tuple[Row, ...]:

@@ -8,10 +8,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
-from stacklab.errors import HostError, LabError
-from stacklab.model.lab import Size
+from stacklab import settings
+from stacklab.errors import LabError
 from stacklab.model.snapshot import SnapshotManifest
 from stacklab.paths import PRISTINE, HostPaths, LabPaths
 from stacklab.workflow.context import Context
@@ -70,44 +68,11 @@ def limit_bytes(host: HostPaths) -> int:
     `cache:` of H/settings.yaml says so; without it, a quarter of the disk that is free or
     that they take.
     """
-    chosen = _setting(host)
+    chosen = settings.read(host).cache_bytes
     if chosen is not None:
         return chosen
     taken = sum(kept.manifest.bytes for kept in listed(host))
     return int((shutil.disk_usage(host.root).free + taken) * _DEFAULT_SHARE)
-
-
-def _setting(host: HostPaths) -> int | None:
-    try:
-        settings = yaml.safe_load(host.settings.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _wrong(host, f"it can't be read: {error}") from error
-    if settings is None:
-        return None
-    if not isinstance(settings, dict):
-        raise _wrong(host, "it has to be a mapping")
-    for key in settings:
-        if key != "cache":
-            raise _wrong(host, f"unknown key {key!r} (known: cache)")
-    return _bytes_of(host, settings.get("cache"))
-
-
-def _bytes_of(host: HostPaths, value: object) -> int:
-    if isinstance(value, int) and value == 0:
-        return 0
-    try:
-        return Size.parse(str(value)).bytes
-    except ValueError as error:
-        raise _wrong(host, f"cache: {error}") from error
-
-
-def _wrong(host: HostPaths, why: str) -> HostError:
-    return HostError(
-        f"{host.settings}: {why}",
-        hint="write for example `cache: 20GiB`, or `cache: 0` to keep no pristine snapshots",
-    )
 
 
 def prune(context: Context, *, keep: str = "", everything: bool = False) -> Sequence[Kept]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeStatus
 from stacklab.model.lab import NodeKind
 from stacklab.paths import HostPaths
+from stacklab.providers.containers.handles import machine_of
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
 
 HOST = HostPaths(Path("/var/lib/stacklab"))
+probe_memory = functools.partial(resources.probe_memory, host=HOST)
 LAB = make_lab(memory_mib=1024)  # with QEMU's own part: 3 * 1174 MiB
 
 
@@ -30,7 +33,7 @@ LAB = make_lab(memory_mib=1024)  # with QEMU's own part: 3 * 1174 MiB
 def test_memory_must_hold_all_nodes_with_swap_as_the_last_resort(
     available: int, swap: int, status: ProbeStatus
 ) -> None:
-    result = resources.probe_memory(LAB, make_machine(available_mib=available, swap_mib=swap))
+    result = probe_memory(LAB, make_machine(available_mib=available, swap_mib=swap))
     assert result.status is status
     assert "trio needs 3.4 GiB" in result.sentence
     assert ("labs/trio.yaml" in result.fix) is (status is not ProbeStatus.OK)
@@ -38,21 +41,102 @@ def test_memory_must_hold_all_nodes_with_swap_as_the_last_resort(
 
 def test_containers_need_what_they_use_and_not_their_limit() -> None:
     containers = LAB.all_as(NodeKind.CONTAINER)
-    result = resources.probe_memory(containers, make_machine(available_mib=400))
+    result = probe_memory(containers, make_machine(available_mib=400))
     assert result.status is ProbeStatus.OK
     assert "trio needs 0.2 GiB" in result.sentence
 
 
 def test_nodes_that_run_already_need_no_more_memory() -> None:
     machine = make_machine(available_mib=1500)
-    assert resources.probe_memory(LAB, machine).is_failed
-    assert not resources.probe_memory(LAB, machine, starting={"compute2"}).is_failed
-    assert not resources.probe_memory(LAB, make_machine(available_mib=0), starting=()).is_failed
+    assert probe_memory(LAB, machine).is_failed
+    assert not probe_memory(LAB, machine, starting={"compute2"}).is_failed
+    assert not probe_memory(LAB, make_machine(available_mib=0), starting=()).is_failed
+
+
+def process(name: str, mib: int, *, cmdline: str = "", cgroup: str = "0::/") -> dict[str, str]:
+    """The files of /proc of a process."""
+    status = f"Name:\t{name}\nRssAnon:\t{mib * 1024} kB\nRssFile:\t9999999 kB\nRssShmem:\t0 kB\n"
+    return {"status": status, "cmdline": cmdline, "cgroup": cgroup}
+
+
+def with_processes(machine: Machine, *processes: dict[str, str]) -> Machine:
+    """A machine on which these processes run, from number 1 upward."""
+    texts = {
+        f"/proc/{number}/{file}": text
+        for number, files in enumerate(processes, start=1)
+        for file, text in files.items()
+    }
+    names = ("self", "meminfo", *(str(number + 1) for number in range(len(processes))))
+    return dataclasses.replace(
+        machine,
+        list_dir=lambda path: names if path == Path("/proc") else (),
+        read_text=lambda path: texts.get(str(path)) or machine.read_text(path),
+    )
+
+
+def test_who_has_the_memory_is_named_labs_first_then_the_largest_programs() -> None:
+    other = dataclasses.replace(make_lab(), name="boxes").all_as(NodeKind.CONTAINER)
+    box = machine_of(HOST.lab("boxes").container("compute1"))
+    machine = with_processes(
+        make_machine(available_mib=100),
+        process("qemu-system-x86", 2048, cmdline="qemu\0-name\0guest=solo_node1,debug\0"),
+        process("qemu-system-x86", 1024, cmdline="qemu\0-name\0guest=solo_node2,debug\0"),
+        process("mariadbd", 512, cgroup=f"1:cpu:/\n0::/stacklab/{box}/run\n"),
+        process("chromium", 700),
+        process("chromium", 700),
+        process("java", 5000),
+        process("bash", 63),
+        process("nginx", 100),
+        process("vim", 80),
+    )
+    result = probe_memory(LAB, machine, others=(other,))
+    assert result.is_failed
+    assert result.sentence == (
+        "trio needs 3.4 GiB of memory, 0.1 GiB is free; the memory is with lab solo 3.0 GiB, "
+        "lab boxes 0.5 GiB, java 4.9 GiB, chromium 1.4 GiB in 2 processes, nginx 0.1 GiB"
+    )
+
+
+def test_a_process_with_a_hostile_name_moves_no_cursor() -> None:
+    machine = with_processes(make_machine(available_mib=100), process("a\x1b[2Jb", 500))
+    assert "is with ab 0.5 GiB" in probe_memory(LAB, machine).sentence
+
+
+def test_nobody_is_named_where_the_nodes_fit() -> None:
+    machine = with_processes(make_machine(available_mib=9000), process("java", 5000))
+    assert "java" not in probe_memory(LAB, machine).sentence
+
+
+@pytest.mark.parametrize(
+    ("available", "swap", "status"),
+    [
+        (2348, 0, ProbeStatus.WARNING),  # 1.5 * 2348 is 3522
+        (1348, 1000, ProbeStatus.WARNING),
+        (2347, 0, ProbeStatus.FAILED),
+    ],
+)
+def test_memory_may_be_overcommitted_on_request_and_the_risk_is_said(
+    available: int, swap: int, status: ProbeStatus
+) -> None:
+    machine = make_machine(available_mib=available, swap_mib=swap)
+    result = probe_memory(LAB, machine, overcommit=1.5)
+    assert result.status is status
+    if status is ProbeStatus.WARNING:
+        assert result.is_said
+        assert "overcommit allows 1.5 times that" in result.sentence
+        assert "kills processes" in result.sentence
+
+
+def test_a_lab_that_is_larger_than_the_host_is_not_told_to_stop_others() -> None:
+    small = make_machine(files={"/proc/meminfo": "MemTotal: 2097152 kB\nMemAvailable: 9 kB\n"})
+    assert "stop another lab" not in probe_memory(LAB, small).fix
+    assert "a larger host" in probe_memory(LAB, small).fix
+    assert "stop another lab" in probe_memory(LAB, make_machine(available_mib=9)).fix
 
 
 @pytest.mark.parametrize("text", ["", "MemAvailable: lots\n", "MemAvailableX: 12 kB"])
 def test_an_unreadable_meminfo_is_a_warning(text: str) -> None:
-    result = resources.probe_memory(LAB, make_machine(files={"/proc/meminfo": text}))
+    result = probe_memory(LAB, make_machine(files={"/proc/meminfo": text}))
     assert result.status is ProbeStatus.WARNING
 
 

