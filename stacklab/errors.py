@@ -12,7 +12,7 @@ LabError               1   base class: shown as text, never as a traceback
 │   └── NodeNotReady           a node did not answer in time
 ├── CheckFailed        5   at least one check failed
 ├── NotChecked         6   no check failed, but at least one could not be run
-├── CheckWarned        7   all checks passed, some with a warning
+├── CheckWarned        7   all checks passed, some with a warning (lab.check --strict)
 ├── ImageError         8   a base image is not available, or was changed
 ├── HostError          9   this host cannot do what the lab needs
 ├── RenderError       10   a template could not be rendered
@@ -139,7 +139,7 @@ class NotChecked(LabError):
 
 
 class CheckWarned(LabError):
-    """All checks passed, but at least one gave a warning."""
+    """All checks passed, but at least one gave a warning; only a strict run ends with it."""
 
     exit_code = 7
 

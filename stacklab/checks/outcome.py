@@ -18,10 +18,11 @@ class Outcome:
     results: tuple[CheckResult, ...]
     started_at: float  # time.time()
     elapsed_s: float
+    is_strict: bool = False  # a warning is an error, too
 
 
-def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
-    """Raise CheckFailed, NotChecked or CheckWarned unless all passed."""
+def raise_for_checks(lab: Lab, results: Sequence[CheckResult], *, is_strict: bool = False) -> None:
+    """Raise CheckFailed or NotChecked unless all passed; if strict, CheckWarned for warnings."""
     hint = f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}"
     for result in results:
         # If the state of the nodes is unknown, the provider has to be repaired before all else.
@@ -29,4 +30,4 @@ def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
         if is_unknown and result.command:
             hint = f"{result.command}, then ./invoke lab.check {lab.name} again"
             break
-    raise_for(results, hint=hint)
+    raise_for(results, hint=hint, warnings=is_strict)

@@ -28,7 +28,7 @@ from stacklab.model.lab import Lab
 VERSION = 1
 _EXIT_CODES = {
     CheckStatus.PASSED: 0,
-    CheckStatus.WARNED: CheckWarned.exit_code,
+    CheckStatus.WARNED: 0,  # but for a strict run
     CheckStatus.FAILED: CheckFailed.exit_code,
     CheckStatus.ERROR: NotChecked.exit_code,
 }
@@ -45,6 +45,8 @@ class CheckRun(Protocol):
     def started_at(self) -> float: ...  # noqa: D102
     @property
     def elapsed_s(self) -> float: ...  # noqa: D102
+    @property
+    def is_strict(self) -> bool: ...  # noqa: D102
 
 
 class Counts(TypedDict):
@@ -95,6 +97,13 @@ def verdict(counts: Counts) -> CheckStatus:
     return CheckStatus.PASSED
 
 
+def _exit_code(outcome: CheckStatus, *, is_strict: bool) -> int:
+    """Return what lab.check ends with."""
+    if is_strict and outcome is CheckStatus.WARNED:
+        return CheckWarned.exit_code
+    return _EXIT_CODES[outcome]
+
+
 def stamp(at: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
     """Write a time in UTC."""
     return time.strftime(form, time.gmtime(at))
@@ -115,7 +124,7 @@ def json_parts(ran: CheckRun) -> Iterator[str]:
         "started_at": stamp(ran.started_at),
         "elapsed_s": round(ran.elapsed_s, 3),
         "verdict": outcome.value,
-        "exit_code": _EXIT_CODES[outcome],
+        "exit_code": _exit_code(outcome, is_strict=ran.is_strict),
         "summary": {**counts, "layers": by_layer(ran.results)},
     }
     # Without the brace that ends it: two lists follow, row by row.

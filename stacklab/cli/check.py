@@ -22,11 +22,12 @@ def check(
     wait: Annotated[str, "try again what fails, for this many seconds"] = "",
     watch: Annotated[bool, "check again and again, and print changes (Ctrl-C ends it)"] = False,
     expect: Annotated[bool, "expect what lab.fault has cut to fail, and all else to work"] = False,
+    strict: Annotated[bool, "end with 7 where all passed and some gave a warning"] = False,
     json: Annotated[str, "write the results to this file as JSON"] = "",
     junit: Annotated[str, "write the results to this file as JUnit XML"] = "",
     html: Annotated[str, "write the results to this file as a web page"] = "",
 ) -> None:
-    """Check a running lab against its spec; exit code 5: failed, 6: no answer, 7: warned."""
+    """Check a running lab against its spec; exit code 5: failed, 6: no answer."""
     from stacklab.views.checks import run as views
     from stacklab.workflow.check import checking
 
@@ -34,7 +35,14 @@ def check(
     reports.check_writable()
     with session(f"lab.check {name}") as context:
         request = checking.request(
-            context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect
+            context,
+            name,
+            layers=layer,
+            nodes=node,
+            networks=network,
+            wait=wait,
+            expect=expect,
+            strict=strict,
         )
         if watch:
             views.print_changes(checking.watch(context, request), reports)

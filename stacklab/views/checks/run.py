@@ -59,7 +59,7 @@ class Reports:
         except LabError as error:
             unwritten = error.message
         try:
-            raise_for_checks(run.lab, run.results)
+            raise_for_checks(run.lab, run.results, is_strict=run.is_strict)
         except LabError as error:
             # The first line says how many did not pass; the others name them.
             head = error.message.partition("\n")[0].rstrip(":")

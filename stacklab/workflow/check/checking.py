@@ -48,6 +48,8 @@ class CheckRequest:
     wait_s: float | None = None
     # What the lab's faults cut must be cut.
     is_expecting: bool = False
+    # A warning ends the command with an error.
+    is_strict: bool = False
 
 
 def request(
@@ -59,6 +61,7 @@ def request(
     networks: str = "",
     wait: str = "",
     expect: bool = False,
+    strict: bool = False,
 ) -> CheckRequest:
     """Return the request that was typed; commas separate several words of one kind.
 
@@ -80,7 +83,12 @@ def request(
             f"the selection fits none of lab {name}'s checks: nothing would be proved", hint=hint
         )
     return CheckRequest(
-        lab=lab, paths=paths, selection=selection, wait_s=_parse_wait(wait), is_expecting=expect
+        lab=lab,
+        paths=paths,
+        selection=selection,
+        wait_s=_parse_wait(wait),
+        is_expecting=expect,
+        is_strict=strict,
     )
 
 
@@ -121,6 +129,7 @@ def run(context: Context, request: CheckRequest) -> Outcome:
         results=results,
         started_at=started_at,
         elapsed_s=time.monotonic() - started,
+        is_strict=request.is_strict,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -121,7 +122,7 @@ def test_a_failed_check_is_whole_in_the_json() -> None:
     ("statuses", "verdict", "code"),
     [
         ("passed passed", "passed", 0),
-        ("passed warned", "warned", 7),
+        ("passed warned", "warned", 0),
         ("warned error", "error", 6),
         ("error failed", "failed", 5),
     ],
@@ -136,6 +137,16 @@ def test_the_verdict_is_the_exit_codes(statuses: str, verdict: str, code: int) -
         )
     )
     assert (found["verdict"], found["exit_code"]) == (verdict, code)
+
+
+def test_a_warning_is_an_exit_code_of_a_strict_run_alone() -> None:
+    warned = ran(
+        spoil=lambda result: CheckResult(
+            check=result.check, status=CheckStatus.WARNED, reason=Reason.OK, detail=""
+        )
+    )
+    assert as_json(warned)["exit_code"] == 0
+    assert as_json(dataclasses.replace(warned, is_strict=True))["exit_code"] == 7
 
 
 def test_the_json_is_a_check_per_line_and_never_whole_in_memory() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from stacklab.errors import CheckFailed, LabError
+from stacklab.checks.result import CheckResult, CheckStatus
+from stacklab.errors import CheckFailed, CheckWarned, LabError
 from stacklab.views.checks.run import Reports
 from tests.unit.views.fake_results import of_each_kind, ran
 
@@ -63,6 +65,15 @@ def test_failed_checks_are_told_by_the_exit_code_be_the_report_written_or_not(
     with pytest.raises(CheckFailed) as caught:
         Reports(json=str(tmp_path / "r")).conclude(ran(spoil=of_each_kind))
     assert caught.value.message == f"7 of {TOTAL} checks did not pass"
+
+
+def test_warnings_end_a_strict_run_alone() -> None:
+    def warned(result: CheckResult) -> CheckResult:
+        return dataclasses.replace(result, status=CheckStatus.WARNED)
+
+    Reports().conclude(ran(spoil=warned))
+    with pytest.raises(CheckWarned):
+        Reports().conclude(dataclasses.replace(ran(spoil=warned), is_strict=True))
 
 
 def test_a_healthy_lab_whose_report_is_not_written_is_an_error(tmp_path: Path) -> None:

@@ -47,10 +47,19 @@ def test_what_did_not_is_raised_with_where_to_look(
     status: CheckStatus, error: type[LabError], code: int
 ) -> None:
     with pytest.raises(error) as caught:
-        outcome.raise_for_checks(make_lab(), [result(CheckStatus.PASSED), result(status)])
+        outcome.raise_for_checks(
+            make_lab(), [result(CheckStatus.PASSED), result(status)], is_strict=True
+        )
     assert caught.value.exit_code == code
     assert "host -> controller 192.0.2.1 (net0): login: refused" in str(caught.value)
     assert "./invoke lab.console trio" in str(caught.value.hint)
+
+
+def test_warnings_alone_raise_nothing_unless_the_run_is_strict() -> None:
+    results = [result(CheckStatus.PASSED), result(CheckStatus.WARNED)]
+    outcome.raise_for_checks(make_lab(), results)
+    with pytest.raises(CheckWarned):
+        outcome.raise_for_checks(make_lab(), results, is_strict=True)
 
 
 def test_what_is_expected_is_listed_once_and_the_host_is_asked_for_each_try(

@@ -87,6 +87,15 @@ def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyP
     assert pauses == [5.0, 5.0]
 
 
+def test_a_request_that_is_strict_has_a_strict_outcome(
+    up: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "check", lambda *_args, **_options: ())
+    for is_strict in (True, False):
+        request = checking.request(up.context, "trio", strict=is_strict)
+        assert checking.run(up.context, request).is_strict is is_strict
+
+
 def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
     request = checking.request(up.context, "trio")
     found = CheckResult(
@@ -100,6 +109,8 @@ def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
     assert caught.value.exit_code == 5
     for status, code in ((CheckStatus.ERROR, 6), (CheckStatus.WARNED, 7)):
         with pytest.raises(LabError) as caught:
-            outcome.raise_for_checks(request.lab, [dataclasses.replace(found, status=status)])
+            outcome.raise_for_checks(
+                request.lab, [dataclasses.replace(found, status=status)], is_strict=True
+            )
         assert caught.value.exit_code == code
     outcome.raise_for_checks(request.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])
