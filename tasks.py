@@ -14,8 +14,10 @@ from stacklab.cli import (
     mirror,
     snapshot,
     stack,
+    streams,
     usage,
 )
 
+streams.prepare()
 usage.give_next_steps()
 ns = glue.collection(lab, snapshot, stack, check, cloud, image, mirror, answers, dev, completion)

@@ -1,10 +1,14 @@
-"""Atomic writing of files: after a crash there is the old content or the new one, never a mix."""
+"""Reading of files that people name, and atomic writing.
+
+After a crash there is the old content of a file or the new one, never a mix.
+"""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +16,25 @@ from pathlib import Path
 from stacklab.errors import HostError
 
 _DIRECTORY_MODE = 0o755
+
+
+def read_regular(path: Path, *, most: int = -1) -> bytes:
+    """Return the content of a regular file, at most so many bytes of it; OSError for all else.
+
+    A FIFO would be waited for until somebody writes into it, maybe for ever.
+    """
+    # O_NONBLOCK has the opening of a FIFO return, too.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(most)
+    finally:
+        os.close(descriptor)
 
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
@@ -51,6 +74,9 @@ def create(path: Path, data: str, *, mode: int = 0o644) -> None:
 @contextmanager
 def _beside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
     """Hand out a file of that content in the same directory; it goes unless it was moved."""
+    # Not at the top: TAB and lab.list only read, and it imports a third of what they need.
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -114,7 +114,7 @@ def _read_file(source: SecretSource, known: Mapping[str, str]) -> str:
     try:
         if path.stat().st_mode & 0o077:  # any right of the group or of others
             raise LabError(f"{setting} can be read by others", hint=f"chmod 600 {source.file}")
-        value = path.read_text().partition("\n")[0].strip()
+        value = files.read_regular(path).decode().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         if source.name in known:
             return ""

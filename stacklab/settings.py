@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stacklab import files
 from stacklab.errors import HostError
 from stacklab.paths import HostPaths
 
@@ -41,7 +42,7 @@ def read(host: HostPaths) -> Settings:
 
 def _read_mapping(host: HostPaths) -> Mapping[object, object]:
     try:
-        text = host.settings.read_text()
+        text = files.read_regular(host.settings).decode()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -349,14 +349,36 @@ def save(path: str, parts: Iterable[str]) -> None:
     place = _report_place(path)
     try:
         if _is_stream(place):
-            with place.open("a", encoding="utf-8", errors="replace") as stream:
+            with os.fdopen(_open_stream(place), "a", encoding="utf-8", errors="replace") as stream:
                 stream.writelines(parts)
         else:
             _write_whole(place.resolve(), parts)  # a link stays one
     except OSError as error:
         # What mkdir says of a file where a directory should be helps nobody.
         why = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
-        raise LabError(f"{path}: {why}", hint="name a file in a directory of yours") from error
+        raise LabError(f"{path}: {why}", hint=_hint_for(error)) from error
+
+
+def _open_stream(place: Path) -> int:
+    """Open a pipe or a device for writing; raises OSError for a pipe that nobody reads."""
+    # Without O_NONBLOCK, opening such a pipe would wait for a reader, maybe for ever.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    try:
+        descriptor = os.open(place, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            error.strerror = "nobody reads from this pipe"
+        raise
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _hint_for(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room there (df -h), or name another file"
+    if error.errno == errno.ENXIO:
+        return "start what reads it first"
+    return "name a file in a directory of yours"
 
 
 def _write_whole(target: Path, parts: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
+from stacklab.cli import streams
 
 if TYPE_CHECKING:
     pass
@@ -146,23 +147,18 @@ def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         try:
-            body(*args, **kwargs)
-            sys.stdout.flush()
+            with streams.written_out():
+                body(*args, **kwargs)
         except errors.LabError as error:
             raise Exit(str(error), code=error.exit_code) from error
         except KeyboardInterrupt as error:
             hint = f"./invoke {_typed_words()} (it goes on from here)"
             interrupted = errors.Interrupted("interrupted", hint=hint)
             raise Exit(str(interrupted), code=interrupted.exit_code) from error
-        except BrokenPipeError as error:
-            sys.stdout = None  # nobody is left to flush to
-            raise Exit(code=141) from error  # as a shell has it of what SIGPIPE ended: 128 + 13
         except OSError as error:
             refusal = errors.of_host(error)
             if refusal is None:
                 raise
-            if not error.filename:
-                sys.stdout = None  # its disk may be full: it can't be flushed
             raise Exit(str(refusal), code=refusal.exit_code) from error
 
     return wrapped

@@ -14,6 +14,7 @@ from typing import Any
 from invoke.exceptions import ParseError
 from invoke.program import Program
 
+from stacklab.cli import streams
 from stacklab.words import nearest
 
 # The messages of invoke's parser, each with what is taken out of it. DOTALL: a word that was typed
@@ -36,7 +37,8 @@ def _explaining(step: Callable[[Any], None]) -> Callable[[Any], None]:
     @functools.wraps(step)
     def wrapped(program: Any) -> None:
         try:
-            step(program)
+            with streams.written_out():  # -l and --help print here
+                step(program)
         except ParseError as error:
             task = error.context.name if error.context else None
             flags_by_task: dict[str, list[str]] = {}

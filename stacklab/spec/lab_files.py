@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from stacklab import files
 from stacklab.errors import SpecError
 from stacklab.words import meant_or_known
 
@@ -44,7 +45,7 @@ def names(directory: Path) -> tuple[str, ...]:
 def headline(path: Path) -> str:
     """Return a lab's description, or "", without validating its file."""
     try:
-        text = path.read_text()
+        text = files.read_regular(path).decode()
     except (OSError, UnicodeDecodeError):
         return ""
     match = re.search(r"^description:[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import yaml
 
+from stacklab import files
 from stacklab.errors import Problem
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
@@ -157,8 +158,8 @@ def quote(text: str) -> str:
 def read(path: Path, file: str) -> Document:
     """Read and parse a file; each mistake in it becomes a problem, not an exception."""
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)  # one more than is allowed tells that it is larger
+        # One more than is allowed tells that it is larger.
+        raw = files.read_regular(path, most=LARGEST + 1)
     except OSError as error:
         return _unreadable(file, f"cannot be read: {error.strerror}")
     if len(raw) > LARGEST:

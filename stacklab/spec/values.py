@@ -263,12 +263,31 @@ def number_reader(
         text = read_text(value)
         if not re.fullmatch(pattern, text):
             raise Wrong(f"{quote(text)} is not a {what}", right)
+        _refuse_leading_zeros(text, _plain_number(text))
         number = kind(text)
         if not low <= number <= high:
             raise Wrong(f"{text} is out of range", right)
         return number
 
     return read
+
+
+def _refuse_leading_zeros(text: str, plain: str) -> None:
+    """Raise Wrong if a number was written otherwise than `plain`, without zeros in front."""
+    if plain != text:
+        raise Wrong(
+            f"{text} has a number that begins with 0, which some programs take for octal",
+            f"write {plain}",
+        )
+
+
+def _plain_number(text: str) -> str:
+    return re.sub(r"^0+(?=[0-9])", "", text)
+
+
+def _plain_address(text: str) -> str:
+    """Return an address, with or without a prefix length, whose numbers have no zeros in front."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
 def size_reader(smallest: Size, reason: str) -> Callable[[object], Size]:
@@ -335,8 +354,8 @@ def _read_range(value: object, user: str, right: str) -> IPv4Network:
 
 
 def _parse_network(text: str) -> IPv4Network:
-    if re.fullmatch(ADDRESS, text):
-        raise Wrong(f"{quote(text)} lacks a prefix length", f"write {text}/24")
+    if re.fullmatch(ADDRESS, _plain_address(text)):
+        raise Wrong(f"{quote(text)} lacks a prefix length", f"write {_plain_address(text)}/24")
     example = "e.g. 192.168.150.0/24"
     if ":" in text:
         raise Wrong(f"{quote(text)} is not IPv4", f"IPv6 networks are not supported; {example}")
@@ -344,7 +363,17 @@ def _parse_network(text: str) -> IPv4Network:
     if re.fullmatch(CIDR, text):
         with contextlib.suppress(ValueError):
             return IPv4Network(text, strict=False)
+    if _is_range(_plain_address(text)):
+        _refuse_leading_zeros(text, _plain_address(text))
     raise Wrong(f"{quote(text)} is not an address range", example)
+
+
+def _is_range(text: str) -> bool:
+    try:
+        IPv4Network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def read_address(value: object) -> IPv4Address:
@@ -354,6 +383,8 @@ def read_address(value: object) -> IPv4Address:
     try:
         address = IPv4Address(bare)
     except ValueError:
+        if _is_range(_plain_address(bare)):
+            _refuse_leading_zeros(bare, _plain_address(bare))
         raise Wrong(f"{quote(text)} is not an IPv4 address", "e.g. 192.168.150.10") from None
     if slash:
         raise Wrong(f"{quote(text)} has a prefix length, which only networks have", f"write {bare}")

@@ -12,16 +12,24 @@ from rich.table import Table
 from rich.text import Text
 
 
+class _Stdout(Console):
+    """Rich's console, which leaves a pipe without a reader to us: rich would end with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled, the BrokenPipeError."""
+        raise
+
+
 def console() -> Console:
     """Return stdout, whose lines are not broken: commands are to be copied.
 
     Piped, it is as wide as its lines need.
     """
     if sys.stdout.isatty():
-        return Console(soft_wrap=True)
+        return _Stdout(soft_wrap=True)
     # Without a terminal, get_terminal_size() has COLUMNS, or 80.
     width = max(160, shutil.get_terminal_size().columns)
-    return Console(width=width, soft_wrap=True)
+    return _Stdout(width=width, soft_wrap=True)
 
 
 def table(

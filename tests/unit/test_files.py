@@ -186,3 +186,18 @@ def test_a_new_file_that_can_t_be_written_leaves_nothing(
     with pytest.raises(OSError, match="No space left"):
         files.create(tmp_path / "file", "x")
     assert names(tmp_path) == []
+
+
+class TestReadRegular:
+    def test_a_file_is_read_and_only_so_much_of_it(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"abc")
+        (tmp_path / "link").symlink_to("file")
+        assert files.read_regular(tmp_path / "link") == b"abc"
+        assert files.read_regular(tmp_path / "file", most=2) == b"ab"
+
+    @pytest.mark.parametrize("place", ["pipe", "/dev/zero", "."])
+    def test_all_else_is_an_error_at_once(self, tmp_path: Path, place: str) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match=r"regular file|Is a directory") as caught:
+            files.read_regular(tmp_path / place)
+        assert caught.value.filename == str(tmp_path / place)

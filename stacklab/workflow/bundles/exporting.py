@@ -43,6 +43,10 @@ def export(
     """
     if not target.parent.is_dir() or target.is_dir():
         raise LabError(f"{target} can't be written: its directory is missing, or it is one")
+    if target.exists() and not target.is_file():
+        # A device or a pipe would be replaced by the bundle.
+        hint = f"./invoke lab.export {name} {snapshot} --out FILE"
+        raise LabError(f"{target} is not a regular file: left alone", hint=hint)
     with context.lab_lock(name) as paths:
         manifest = store.read(paths, snapshot)
         place = paths.snapshot(snapshot)
