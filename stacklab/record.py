@@ -331,6 +331,15 @@ def as_text(record: LabRecord) -> str:
     return json.dumps(data, indent=2, default=str) + "\n"
 
 
+def source(paths: LabPaths) -> Path | None:
+    """Return the file that a lab on this host was made from; None if it or the lab is gone."""
+    try:
+        path = Path(json.loads(paths.resolved.read_text())["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # whoever needs the rest of it says what is wrong
+    return path if path.is_file() else None
+
+
 def names(host: HostPaths) -> tuple[str, ...]:
     """Return the name of every lab that has a record on this host, sorted."""
     return host.recorded_labs()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from stacklab import spec
 from stacklab.cli.glue import Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import print_lines, session, show
+from stacklab.cli.session import lab_file, print_lines, running_file, session, show
 from stacklab.paths import LABS
 
 
@@ -23,7 +23,7 @@ def render(
     from stacklab.workflow import answers as workflow
     from stacklab.workflow.lab.kinds import on_this_host
 
-    lab = spec.load(spec.find(name, LABS))
+    lab = spec.load(lab_file(name))
     workflow.check_node(lab, node)
     with session() as context:
         lab = on_this_host(context, lab)
@@ -38,7 +38,7 @@ def render(
         print_lines([f"wrote {path}" for path in written], "nothing changed")
     elif not steps:
         print(
-            f"lab {name} has no installer: there is nothing to render "
+            f"lab {lab.name} has no installer: there is nothing to render "
             "(stack: installer: in its spec)"
         )
     elif node:
@@ -56,7 +56,7 @@ def steps(_c: Any, name: LabName) -> None:
     from stacklab.workflow.lab.kinds import on_this_host
 
     with session() as context:
-        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        lab = on_this_host(context, spec.load(lab_file(name)))
         steps = workflow.steps(lab, context.runner)
     print_lines(list(views.script_lines(steps)))
 
@@ -69,7 +69,7 @@ def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
     from stacklab.workflow.lab.kinds import on_this_host
 
     with session() as context:
-        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        lab = on_this_host(context, spec.load(running_file(name)))
         differences = workflow.diff(context, lab)
     show(*views.difference_lines(differences))
     workflow.raise_for_differences(name, differences)
@@ -82,7 +82,7 @@ def push(_c: Any, name: NameOfLabThatIsUp) -> None:
     from stacklab.workflow.lab.kinds import on_this_host
 
     with session(f"answers.push {name}") as context:
-        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        lab = on_this_host(context, spec.load(running_file(name)))
         replaced = workflow.push(context, lab)
     print_lines([f"replaced {one.node}:{one.path}" for one in replaced], "nothing differs")
 

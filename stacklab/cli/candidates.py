@@ -19,6 +19,7 @@ from stacklab import spec
 from stacklab.cli.glue import Completes, LabTask
 from stacklab.errors import LabError
 from stacklab.paths import CATALOGUE, LABS, HostPaths
+from stacklab.spec.lab_search import is_path, known
 
 # Written out, since their enums stand in modules that are slow to load; a test holds them equal.
 FAULTS: Mapping[str, tuple[Completes, ...]] = {
@@ -210,7 +211,10 @@ def _names_of_kind(line: _TypedLine, kind: Completes | None) -> list[str]:
 
 
 def _labs_with_a_file(_line: _TypedLine) -> Sequence[str]:
-    return spec.names(LABS)
+    try:
+        return tuple(known())
+    except LabError:  # the settings are wrong, and a TAB is not the place to complain
+        return spec.names(LABS)
 
 
 def _labs_that_are_up(line: _TypedLine) -> Sequence[str]:
@@ -256,12 +260,13 @@ def _resolved_lab(line: _TypedLine) -> dict[str, Any]:
 
 
 def _lab_json(name: str) -> str:
-    file = HostPaths.default().lab(name).resolved
-    if file.exists():
-        return file.read_text()
+    if not is_path(name):
+        file = HostPaths.default().lab(name).resolved
+        if file.exists():
+            return file.read_text()
     from stacklab.model import lab_json
 
-    return lab_json.to_json(spec.load(spec.find(name, LABS)))
+    return lab_json.to_json(spec.load(spec.lab_file(name)))
 
 
 def _installers(_line: _TypedLine) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from stacklab.cli.glue import Completes, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import load, print_lines, session, show
+from stacklab.cli.session import lab_file, load, print_lines, session, show
 
 
 @task("lab.check")
@@ -98,13 +98,11 @@ def doctor(
     rest: Annotated[Words, "a lab's name: probe for what it needs, too", Completes.LAB] = None,
 ) -> None:
     """Test every assumption about this host, and say how to fix what does not hold."""
-    from stacklab import spec
     from stacklab.doctor import raise_for
-    from stacklab.paths import LABS
     from stacklab.views import host
     from stacklab.workflow import diagnose
 
-    lab = load(spec.find(rest[0], LABS)) if rest else None
+    lab = load(lab_file(rest[0])) if rest else None
     with session() as context:
         results = diagnose.full(context, lab)
     show(host.probes_table(results))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, task
-from stacklab.cli.session import load, session, show, show_json
+from stacklab.cli.session import lab_file, load, session, show, show_json
 
 
 @task("test.all", is_default=True)
@@ -35,10 +35,8 @@ def bench_up(
     ] = None,
 ) -> None:
     """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
-    from stacklab import spec
     from stacklab.dev import bench
     from stacklab.model.lab import NodeKind
-    from stacklab.paths import LABS
     from stacklab.views import tables
     from stacklab.workflow.check import checking
     from stacklab.workflow.lab import ending, up
@@ -48,32 +46,30 @@ def bench_up(
         _bench_containers(name)
         return
     with session(f"bench.up {name}") as context:
-        lab = load(spec.find(name, LABS))
+        lab = load(lab_file(name))
         cycle = bench.Cycle(
             bring_up=lambda: up.up(context, lab, checks=False, is_cold=True),
-            check=lambda: checking.check(context, lab, context.host.lab(name)),
-            destroy=lambda: ending.destroy(context, name),
+            check=lambda: checking.check(context, lab, context.host.lab(lab.name)),
+            destroy=lambda: ending.destroy(context, lab.name),
         )
         rows = bench.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
 
 
 def _bench_containers(name: str) -> None:
-    from stacklab import spec
     from stacklab.dev import bench_containers
     from stacklab.model.lab import NodeKind
-    from stacklab.paths import LABS
     from stacklab.views import tables
     from stacklab.workflow.check import checking
     from stacklab.workflow.lab import ending, up
 
     with session(f"bench.up {name}") as context:
-        vms = load(spec.find(name, LABS)).all_as(NodeKind.VM)
+        vms = load(lab_file(name)).all_as(NodeKind.VM)
         lab = vms.all_as(NodeKind.CONTAINER)
         cycle = bench_containers.ContainerCycle(
             bring_up=lambda: up.up(context, lab, checks=False, is_cold=True),
-            check=lambda: checking.check(context, lab, context.host.lab(name)),
-            destroy=lambda: ending.destroy(context, name),
+            check=lambda: checking.check(context, lab, context.host.lab(lab.name)),
+            destroy=lambda: ending.destroy(context, lab.name),
             bring_up_vms=lambda: up.up(context, vms, checks=False, is_cold=True),
         )
         rows = bench_containers.measure(context, lab, cycle)
@@ -87,9 +83,7 @@ def bench_cloud(
     as_: Annotated[str | None, "containers, or vms", Completes.KIND] = None,
 ) -> None:
     """Time a lab's cloud from nothing to its proof, in one run; the image is there already."""
-    from stacklab import spec
     from stacklab.dev import bench_cloud
-    from stacklab.paths import LABS
     from stacklab.views import tables
     from stacklab.workflow.check import checking
     from stacklab.workflow.cloud import client, smoke
@@ -99,16 +93,16 @@ def bench_cloud(
 
     kind = read_kind(as_)
     with session(f"bench.cloud {name}") as context:
-        lab = load(spec.find(name, LABS))
+        lab = load(lab_file(name))
         if kind is not None:
             lab = lab.all_as(kind)
         client.prepare_venv(context)
         cycle = bench_cloud.CloudCycle(
             bring_up=lambda: up.up(context, lab, checks=False, with_stack=False, is_cold=True),
             install=lambda: stack.run(context, lab),
-            check=lambda: checking.check(context, lab, context.host.lab(name)),
-            prove=lambda: smoke.raise_for(name, smoke.run(context, name, keep=False)),
-            destroy=lambda: ending.destroy(context, name),
+            check=lambda: checking.check(context, lab, context.host.lab(lab.name)),
+            prove=lambda: smoke.raise_for(lab.name, smoke.run(context, lab.name, keep=False)),
+            destroy=lambda: ending.destroy(context, lab.name),
         )
         rows = bench_cloud.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "times the nodes", "wanted"), rows))
@@ -123,15 +117,13 @@ def bench_peers(
     json: AsJson = False,
 ) -> None:
     """Time lab.up against vagrant, its snapshots, kcli and virt-lightning, on the same nodes."""
-    from stacklab import spec
     from stacklab.dev.peers import measure
-    from stacklab.paths import LABS
     from stacklab.process.runner import SubprocessRunner
     from stacklab.views import bench as views
 
     names = measure.chosen_names(only)
     with session(f"bench.peers {name}") as context:
-        lab = load(spec.find(name, LABS))
+        lab = load(lab_file(name))
         measured = measure.measure(context, lab, SubprocessRunner(), rounds=rounds, names=names)
     if json:
         show_json(measured.as_dict())

@@ -6,13 +6,14 @@ A task imports what it uses inside its body: all tasks are read at every start a
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import shlex
 import signal
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
-from stacklab.cli import streams
+from stacklab.cli import session, streams
 
 if TYPE_CHECKING:
     pass
@@ -49,8 +50,16 @@ class Completes(StrEnum):
 
 
 # A parameter's annotation says its help, and what completes it.
-LabName = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Completes.LAB]
-NameOfLabThatIsUp = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Completes.LAB_THAT_IS_UP]
+class Becomes(Enum):
+    """What is made of a parameter before its task sees it."""
+
+    NAME = "a lab's name, of the path of its file"
+
+
+_LAB_HELP = "lab name (NAME for labs/NAME.yaml), or the path of its file"
+LabName = Annotated[str, _LAB_HELP, Completes.LAB]  # its task wants the file
+NameOfLab = Annotated[str, _LAB_HELP, Completes.LAB, Becomes.NAME]
+NameOfLabThatIsUp = Annotated[str, _LAB_HELP, Completes.LAB_THAT_IS_UP, Becomes.NAME]
 NodeName = Annotated[str, "node name; if left out: the controller", Completes.NODE]
 AsJson = Annotated[bool, "print JSON instead of a table"]
 Words = list[str] | None
@@ -117,15 +126,19 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
     def decorate(body: Callable[..., None]) -> LabTask:
         help_texts: dict[str, str] = {}
         words: dict[str, Completes] = {}
+        named: list[str] = []  # parameters that become labs' names
         annotations = typing.get_type_hints(body, include_extras=True)
         for name, annotation in annotations.items():
             if typing.get_origin(annotation) is not Annotated:
                 continue
-            help_texts[name], *completed_by = annotation.__metadata__
-            if completed_by:
-                words[name] = completed_by[0]
+            help_texts[name], *marks = annotation.__metadata__
+            for mark in marks:
+                if isinstance(mark, Completes):
+                    words[name] = mark
+                elif mark is Becomes.NAME:
+                    named.append(name)
         lab_task = LabTask(
-            _with_exit_codes(body),
+            _with_exit_codes(_with_names(body, named)),
             name=full_name.rpartition(".")[2],
             help=help_texts,
             auto_shortflags=False,
@@ -136,6 +149,24 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
         return lab_task
 
     return decorate
+
+
+def _with_names(body: Callable[..., None], named: Sequence[str]) -> Callable[..., None]:
+    """Return the function with these parameters, words or lists of them, made names of labs."""
+
+    @functools.wraps(body)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        call = signature.bind(*args, **kwargs)
+        for name in named:
+            typed = call.arguments.get(name)
+            if isinstance(typed, str):
+                call.arguments[name] = session.lab_name(typed)
+            elif typed:
+                call.arguments[name] = [session.lab_name(word) for word in typed]
+        body(*call.args, **call.kwargs)
+
+    signature = inspect.signature(body)
+    return wrapped if named else body
 
 
 def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:

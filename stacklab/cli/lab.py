@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stacklab import spec
 from stacklab.cli.glue import (
     AsJson,
+    Becomes,
     Completes,
     LabName,
     NameOfLabThatIsUp,
@@ -19,9 +20,10 @@ from stacklab.cli.glue import (
     task,
     words_behind_dashes,
 )
-from stacklab.cli.session import load, print_lines, session, show, show_json
+from stacklab.cli.session import lab_file, load, print_lines, session, show, show_json
 from stacklab.errors import LabError
-from stacklab.paths import LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.spec.lab_search import directories, known, own_directory
 from stacklab.words import plural
 
 if TYPE_CHECKING:
@@ -43,14 +45,14 @@ RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without 
 
 @task("lab.list")
 def list_labs(_c: Any, json: AsJson = False) -> None:
-    """Show the labs that have a file in labs/."""
-    descriptions = {name: spec.headline(LABS / f"{name}.yaml") for name in spec.names(LABS)}
+    """Show the labs that have a file in labs/, or in a directory of yours."""
+    rows = [(name, spec.headline(path)) for name, files in known().items() for path in files]
     if json:
-        show_json([{"name": name, "description": text} for name, text in descriptions.items()])
+        show_json([{"name": name, "description": text} for name, text in rows])
     else:
         from stacklab.views import tables
 
-        show(tables.table(("lab", "what"), descriptions.items()))
+        show(tables.table(("lab", "what"), rows))
 
 
 @task("lab.show")
@@ -58,7 +60,7 @@ def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
     """Show a lab with every default filled in."""
     from stacklab.views import labs
 
-    lab = load(spec.find(name, LABS))
+    lab = load(lab_file(name))
     if json:
         from stacklab.model import lab_json
 
@@ -77,7 +79,7 @@ def graph(
     """Draw a lab's nodes, NICs and networks from its spec: on stdout, or into --out FILE."""
     from stacklab.views.drawing import graph
 
-    drawing = graph.draw(spec.load(spec.find(name, LABS)), format)
+    drawing = graph.draw(spec.load(lab_file(name)), format)
     if out:
         graph.write_drawing(drawing, Path(out))
     else:
@@ -94,9 +96,9 @@ def validate(
     from stacklab.workflow import answers
     from stacklab.workflow.lab import validate
 
-    files = [spec.find_or_path(word, LABS) for word in rest or ()]
+    files = [lab_file(word) for word in rest or ()]
     if not files:
-        files = [LABS / f"{name}.yaml" for name in spec.names(LABS)]
+        files = [path for paths in known().values() for path in paths]
     for lab in validate.all_of(files, load):
         views.print_notes(f"{lab.name}: {note}" for note in answers.fate(lab))
     print(f"{plural(len(files), 'lab')} valid")
@@ -108,12 +110,14 @@ def new(
     name: Annotated[str, "the new lab's name: lower-case letters, digits and -"],
     from_: Annotated[str, "copy this lab's file; if left out: the starter", Completes.LAB] = "",
 ) -> None:
-    """Write a commented file labs/NAME.yaml for a new lab, on networks that nothing uses here."""
+    """Write a commented file NAME.yaml for a new lab, on networks that nothing uses here."""
     from stacklab.views import new_lab as views
     from stacklab.workflow.lab import new
 
     with session() as context:
-        written = new.new(context, name, original=from_, directory=LABS)
+        written = new.new(
+            context, name, original=from_, directory=own_directory(), others=directories()
+        )
     show(*views.tables_of(written))
 
 
@@ -123,7 +127,7 @@ def plan(_c: Any, name: LabName, json: AsJson = False) -> None:
     from stacklab.views import changes as views
     from stacklab.workflow.lab import plan
 
-    lab = load(spec.find(name, LABS))
+    lab = load(lab_file(name))
     with session() as context:
         changes = plan.changes_of(context, lab)
         lost = plan.losses(context, lab, changes)
@@ -155,11 +159,11 @@ def up(
     from stacklab.workflow.lab.kinds import read_kind
     from stacklab.workflow.lab.lifetime import ttl_s
 
-    lab = load(spec.find(name, LABS))
+    lab = load(lab_file(name))
     limit_s = ttl_s(ttl)
     all_as = read_kind(as_)
     agreed = consent.ask(lab, all_as, removes=remove, agrees=yes)
-    with session(f"lab.up {name}") as context:
+    with session(f"lab.up {lab.name}") as context:
         outcome = up.up(
             context,
             lab,
@@ -188,12 +192,12 @@ def rebuild(
     from stacklab.workflow.lab import up
     from stacklab.workflow.lab.kinds import read_kind
 
-    lab = load(spec.find(name, LABS))
+    lab = load(lab_file(name))
     all_as = read_kind(as_)
     if node and all_as:
         hint = f"./invoke lab.rebuild {name} --as {as_}"
         raise LabError("--as is for all nodes of a lab, --node for one", hint=hint)
-    with session(f"lab.rebuild {name}") as context:
+    with session(f"lab.rebuild {lab.name}") as context:
         if node:
             outcome = up.rebuild_node(context, lab, node, checks=checks, with_stack=stack)
         else:
@@ -206,7 +210,12 @@ def rebuild(
 @task("lab.status")
 def status(
     _c: Any,
-    rest: Annotated[Words, "a lab's name; if left out: all labs", Completes.LAB_THAT_IS_UP] = None,
+    rest: Annotated[
+        Words,
+        "a lab's name; if left out: all labs",
+        Completes.LAB_THAT_IS_UP,
+        Becomes.NAME,
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Show what runs on this host: all labs, or one."""
@@ -299,7 +308,7 @@ def destroy(
     with session(f"lab.destroy {name}") as context:
         was_there = ending.destroy(context, name, purge=purge)
         # Destroying nothing is a success, unless the name is a typing error.
-        if not was_there and name not in spec.names(LABS):
+        if not was_there and name not in known():
             raise not_up(context, name)
         kept = cache.of_lab(context.host, name)
     print(f"lab {name} is gone" if was_there else f"nothing of lab {name} exists on this host")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from stacklab.cli.glue import LabName, task
-from stacklab.cli.session import session, show
+from stacklab.cli.session import lab_file, session, show
 from stacklab.errors import LabError
 
 
@@ -18,14 +18,13 @@ def fill(
 ) -> None:
     """Fetch what a lab's installer clones into a mirror on this host, which the nodes get."""
     from stacklab import spec
-    from stacklab.paths import LABS
     from stacklab.views import host as views
     from stacklab.workflow.mirror import fill as workflow
 
     if depth < 0:
         raise LabError("--depth: a number of commits, or 0 for all", hint="--depth 60")
     with session(f"mirror.fill {name}") as context:
-        lab = spec.load(spec.find(name, LABS))
+        lab = spec.load(lab_file(name))
         mirror, filled = workflow.fill(context, lab, source=from_, depth=depth)
     show(views.mirror_table(mirror, filled))
     workflow.raise_for(lab, mirror, filled)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import load, print_lines, session, show, show_json
+from stacklab.cli.glue import AsJson, Completes, NameOfLab, NameOfLabThatIsUp, Words, task
+from stacklab.cli.session import lab_file, load, print_lines, session, show, show_json
 from stacklab.errors import LabError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def snapshot(
 @task("lab.restore")
 def restore(
     _c: Any,
-    lab: LabName,
+    lab: NameOfLab,
     rest: Annotated[Words, "the snapshot's name", Completes.SNAPSHOT] = None,
     stage: Annotated[str, "the end of this stage, in place of a name: nodes, or a stage's"] = "",
 ) -> None:
@@ -61,7 +61,7 @@ def _chosen(lab: str, words: Sequence[str], stage: str) -> str:
 
 
 @task("lab.snapshots")
-def snapshots(_c: Any, lab: LabName, json: AsJson = False) -> None:
+def snapshots(_c: Any, lab: NameOfLab, json: AsJson = False) -> None:
     """Show a lab's snapshots."""
     from stacklab.views import snapshots as views
     from stacklab.workflow.snapshots import listing
@@ -75,7 +75,7 @@ def snapshots(_c: Any, lab: LabName, json: AsJson = False) -> None:
 
 
 @task("lab.snapshot-delete")
-def delete(_c: Any, lab: LabName, snapshot: SnapshotName) -> None:
+def delete(_c: Any, lab: NameOfLab, snapshot: SnapshotName) -> None:
     """Delete a snapshot; what others need of it stays."""
     from stacklab.workflow.snapshots import listing
 
@@ -87,7 +87,7 @@ def delete(_c: Any, lab: LabName, snapshot: SnapshotName) -> None:
 @task("lab.export")
 def export(
     _c: Any,
-    lab: LabName,
+    lab: NameOfLab,
     snapshot: SnapshotName,
     out: Annotated[str, "the file to write; if left out: LAB-SNAPSHOT.tar.zst here"] = "",
     with_image: Annotated[bool, "put the base image in, for a host that does not have it"] = False,
@@ -122,10 +122,8 @@ def import_(
 
 def load_named(name: str) -> Lab:
     """Return the lab of that name in labs/."""
-    from stacklab import spec
-    from stacklab.paths import LABS
 
-    return load(spec.find(name, LABS))
+    return load(lab_file(name))
 
 
 @task("cache.list")

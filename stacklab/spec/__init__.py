@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacklab.errors import SpecError
-from stacklab.spec.lab_files import UnknownLab, find, find_or_path, headline, names, shown
+from stacklab.spec.lab_files import UnknownLab, find, headline, names, shown
+from stacklab.spec.lab_search import AmbiguousLab, lab_file
 
 if TYPE_CHECKING:  # `lab.list` and TAB need no model
     from stacklab.model.lab import Lab
     from stacklab.spec.source import Document
 
 __all__ = [
+    "AmbiguousLab",
     "UnknownLab",
     "find",
-    "find_or_path",
     "headline",
+    "lab_file",
     "load",
     "load_text",
     "names",

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import SpecError
 from stacklab.words import meant_or_known
 
+SUFFIXES = (".yaml", ".yml")
+
 
 class UnknownLab(SpecError):
-    """The labs directory does not have a file of that name."""
+    """None of the directories with labs has a file of that name."""
 
-    def __init__(self, name: str, directory: Path, known: Collection[str]) -> None:
+    def __init__(self, name: str, directories: Sequence[Path], known: Collection[str]) -> None:
         super().__init__((), hint="./invoke lab.list")
-        self.message = f"no lab {name!a} in {shown(directory)}/ ({meant_or_known(name, known)})"
+        places = ", ".join(f"{shown(directory)}/" for directory in directories)
+        self.message = f"no lab {name!a} in {places} ({meant_or_known(name, known)})"
 
 
 def find(name: str, directory: Path) -> Path:
     """Return the file of a lab; raise UnknownLab, which suggests a name, if there is none."""
-    known = names(directory)
-    if name not in known:
-        raise UnknownLab(name, directory, known)
-    return directory / f"{name}.yaml"
-
-
-def find_or_path(word: str, directory: Path) -> Path:
-    """Return the file that a word stands for: a path, or the name of a lab in the directory.
-
-    Raises UnknownLab for a word that can only be a name and is none.
-    """
-    path = Path(word)
-    looks_like_path = path.exists() or bool(path.suffix) or len(path.parts) > 1
-    return path if looks_like_path else find(word, directory)
+    for path in files_of(directory):
+        if path.stem == name:
+            return path
+    raise UnknownLab(name, (directory,), names(directory))
 
 
 def names(directory: Path) -> tuple[str, ...]:
     """Return the names of all labs in the directory, sorted."""
-    return tuple(sorted(path.stem for path in directory.glob("*.yaml")))
+    return tuple(dict.fromkeys(path.stem for path in files_of(directory)))
+
+
+def files_of(directory: Path) -> tuple[Path, ...]:
+    """Return the files of all labs in the directory, sorted by name."""
+    return tuple(sorted(path for suffix in SUFFIXES for path in directory.glob(f"*{suffix}")))
 
 
 def headline(path: Path) -> str:

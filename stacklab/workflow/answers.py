@@ -27,8 +27,11 @@ from stacklab.nodes.protocol import Part, Phase
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
 from stacklab.process.command import Runner
+from stacklab.spec.lab_files import SUFFIXES
+from stacklab.spec.lab_search import directories
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural, suggest
+from stacklab.workflow import spec_files
 from stacklab.workflow.context import Context, node_named, read_own, running_lab
 from stacklab.workflow.placing import Difference, place_answers, render_answers
 
@@ -85,14 +88,17 @@ def write(rendered: Rendered, directory: Path) -> tuple[Path, ...]:
     try:
         return write_into(rendered, directory)
     except OSError as error:
+        # What mkdir says of a file where a directory should be helps nobody.
+        why = "it is not a directory" if isinstance(error, FileExistsError) else error.strerror
         raise HostError(
-            f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours"
+            f"{error.filename}: {why}", hint="--out: name a directory of yours"
         ) from error
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Compare what the running nodes have with what would be rendered from today's spec."""
-    running_lab(context, lab.name)
+    _, paths = running_lab(context, lab.name)
+    spec_files.refuse_other(paths, lab.source)
     wanted, known = rendered(context, lab)
     return _compare(context, lab, wanted, known)
 
@@ -197,7 +203,8 @@ def _unified_diff(
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Bring the running nodes' files to what the spec says today; return what was replaced."""
-    running_lab(context, lab.name)
+    _, paths = running_lab(context, lab.name)
+    spec_files.refuse_other(paths, lab.source)
     wanted, known = rendered(context, lab)
     differences = _compare(context, lab, wanted, known)
     with context.lab_lock(lab.name) as paths:
@@ -245,8 +252,7 @@ def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Fi
                 f"a lab says itself which release it is for: {word}",
                 hint=f"./invoke answers.lint {word}",
             )
-        name = word.rpartition("/")[2].removesuffix(".yaml")
-        lab = spec.load(spec.find(name, labs))
+        lab = spec.load(spec.lab_file(word))
         findings += lint.lint_lab(lab, answers.preview(lab))
     return tuple(findings)
 
@@ -255,7 +261,9 @@ def _is_lab(word: str, labs: Path) -> bool:
     """Return True for a lab's name or its spec, False for an answer file."""
     path = Path(word)
     if path.exists():
-        return path.suffix == ".yaml" and path.resolve().parent == labs.resolve()
+        return path.suffix in SUFFIXES and path.resolve().parent in {
+            directory.resolve() for directory in (labs, *directories())
+        }
     # Nothing of that name exists: a word without a path or suffix is a lab that was mistyped.
     return "/" not in word and "." not in word
 

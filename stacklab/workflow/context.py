@@ -16,13 +16,13 @@ from stacklab.errors import HostError, LabError, ToolError
 from stacklab.model.lab import Lab, Node
 from stacklab.model.lab_json import from_json
 from stacklab.model.state import NodeState
-from stacklab.paths import LABS, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
 from stacklab.process.command import Command, Piping
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.contract import HostServices, Orphans, Provider
 from stacklab.record import LabRecord
-from stacklab.spec.lab_files import names
+from stacklab.spec.lab_search import known as known_labs
 from stacklab.tools.host import accelerator
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.words import nearest
@@ -247,7 +247,7 @@ def not_up(context: Context, name: str) -> LabError:
 
 def _lab_meant(context: Context, name: str) -> tuple[str, str]:
     """Return the name that was probably meant, "" if none is near, and what to type."""
-    known = names(LABS)
+    known = known_labs()
     if name in known:
         return "", f"./invoke lab.up {name}"
     # A lab that is up first: its name was most likely mistyped.

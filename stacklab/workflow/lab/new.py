@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -13,8 +13,11 @@ from stacklab import doctor, files, spec
 from stacklab.doctor.subnets import SubnetClaim
 from stacklab.errors import HostError, LabError, SpecError
 from stacklab.model.lab import Lab, NetworkMode
+from stacklab.paths import LABS
 from stacklab.spec import free_ranges, moving, source
-from stacklab.spec.lab_files import shown
+from stacklab.spec.lab_files import files_of, shown
+from stacklab.spec.lab_search import is_path
+from stacklab.spec.lab_search import known as known_labs
 from stacklab.spec.resolve import bridge_name
 from stacklab.spec.rules import NESTED_DEFAULT
 from stacklab.spec.values import LAB_NAME_LENGTH, name_problem
@@ -22,6 +25,7 @@ from stacklab.workflow.context import Context
 
 STARTER = Path(__file__).with_name("starter.yaml")
 
+_SCHEMA = "lab.schema.json"  # by which editors know a lab's keys
 _LARGEST_NUMBER = 1000  # behind a name that is taken, for one that is free
 
 
@@ -46,24 +50,35 @@ class _Used:
     notes: list[str] = field(default_factory=list)
 
 
-def new(context: Context, name: str, *, original: str, directory: Path) -> NewLab:
+def new(
+    context: Context,
+    name: str,
+    *,
+    original: str,
+    directory: Path,
+    others: Sequence[Path] = (),
+) -> NewLab:
     """Write the directory's file for a lab of that name, and return the lab.
 
-    It is that of the lab `original`, or the starter where that is "", under another name and with
-    free networks. Raises LabError, and writes nothing, for a name that can't be had, an original
-    that is not valid, and a copy that would not be.
+    It is that of the lab `original` (a name or a path), or the starter where that is "", under
+    another name and with networks that no lab of the directory or of `others` uses. Raises
+    LabError, and writes nothing, for a name that can't be had, an original that is not valid, and
+    a copy that would not be.
     """
-    _refuse_name(context, name, directory, original)
-    template = spec.find(original, directory) if original else STARTER
+    directories = tuple(dict.fromkeys((directory, *others)))
+    _refuse_name(context, name, directories, original)
+    template = _file_of(original, directory) if original else STARTER
     of_template = spec.load(template)
-    used = _used_here(context, name, directory)
+    used = _used_here(context, name, directories)
     moves, notes = _moves(of_template, used)
     text = moving.move(
-        template.read_text(encoding="utf-8-sig"),
+        files.read_regular(template).decode("utf-8-sig"),
         old_name=of_template.name,
         new_name=name,
         moves=moves,
     )
+    if not (directory / _SCHEMA).exists():
+        text = text.replace(f"$schema=./{_SCHEMA}", f"$schema={LABS / _SCHEMA}", 1)
     path = directory / f"{name}.yaml"
     lab = _valid_lab(text, path, template)
     _refuse_bridges(lab, used.bridges)
@@ -71,7 +86,14 @@ def new(context: Context, name: str, *, original: str, directory: Path) -> NewLa
     return NewLab(lab=lab, path=path, notes=(*used.notes, *notes))
 
 
-def _refuse_name(context: Context, name: str, directory: Path, original: str) -> None:
+def _file_of(original: str, directory: Path) -> Path:
+    is_here = original in spec.names(directory)
+    if is_path(original) or (not is_here and original in known_labs()):
+        return spec.lab_file(original)
+    return spec.find(original, directory)
+
+
+def _refuse_name(context: Context, name: str, directories: Sequence[Path], original: str) -> None:
     """Raise LabError for a name that no lab can have, and for one that a lab has."""
     option = f" --from {original}" if original else ""
     problem = name_problem(name, LAB_NAME_LENGTH)
@@ -82,10 +104,11 @@ def _refuse_name(context: Context, name: str, directory: Path, original: str) ->
             f"no lab can have this name: {wrong} ({right})",
             hint=f"./invoke lab.new {better or 'my-lab'}{option}",
         )
-    if name in spec.names(directory):
-        other = _free_name(name, directory)
+    known = {path.stem: path for one in directories for path in files_of(one)}
+    if name in known:
+        other = _free_name(name, known)
         raise LabError(
-            f"{shown(directory / name)}.yaml exists: lab.new does not write over it",
+            f"{shown(known[name])} exists: lab.new does not write over it",
             hint=f"./invoke lab.new {other}{option}, or ./invoke lab.show {name}",
         )
     if name in context.host.recorded_labs():
@@ -101,8 +124,7 @@ def _nearest_good_name(name: str) -> str:
     return plain.strip("-")[:LAB_NAME_LENGTH].strip("-")
 
 
-def _free_name(name: str, directory: Path) -> str:
-    known = spec.names(directory)
+def _free_name(name: str, known: Collection[str]) -> str:
     for number in range(2, _LARGEST_NUMBER):
         end = f"-{number}"
         other = name[: LAB_NAME_LENGTH - len(end)].rstrip("-") + end
@@ -111,10 +133,10 @@ def _free_name(name: str, directory: Path) -> str:
     return "NAME"
 
 
-def _used_here(context: Context, name: str, directory: Path) -> _Used:
+def _used_here(context: Context, name: str, directories: Sequence[Path]) -> _Used:
     """Return what other files, the labs on record and this host use."""
     used = _Used(ranges=[NESTED_DEFAULT])
-    for path in sorted(directory.glob("*.yaml")):
+    for path in (path for directory in directories for path in files_of(directory)):
         document = source.read(path, shown(path))
         if document.data is None:
             used.notes.append(f"{document.file} can't be read: its networks may be used, too")

@@ -13,7 +13,7 @@ from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.record import LabRecord
-from stacklab.workflow import base_image
+from stacklab.workflow import base_image, spec_files
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.lab import kinds
@@ -42,6 +42,7 @@ def changes_of(context: Context, lab: Lab, *, all_as: NodeKind | None = None) ->
     lab_record = read_own(paths)
     if lab_record is None:
         return Changes()
+    spec_files.refuse_other(paths, lab.source)
     lab = kinds.as_on_host(context, kinds.chosen(lab, lab_record, all_as))
     made = last_resolved(paths)
     whys_no_plug = nics.whys_no_plug(context, made, lab, lab_record)

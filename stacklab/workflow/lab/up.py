@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stacklab.model.lab import Lab, NodeKind
+from stacklab.workflow import spec_files
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.lab import kinds
@@ -38,6 +39,7 @@ def up(
     """
     with context.lab_lock(lab.name) as paths:
         before = read_own(paths)
+        spec_files.refuse_other(paths, lab.source)
         lab = kinds.as_on_host(context, kinds.chosen(lab, before, all_as))
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as, with_stack=with_stack)
         if before is None:
@@ -74,6 +76,7 @@ def rebuild(
     with context.lab_lock(lab.name) as paths:
         # Before the old nodes go: what can't come back had better stay.
         before = read_own(paths)
+        spec_files.refuse_other(paths, lab.source)
         lab = kinds.as_on_host(context, kinds.chosen(lab, before, all_as))
         if all_as is None and before is not None and before.all_as:
             all_as = NodeKind(before.all_as)
@@ -95,6 +98,7 @@ def rebuild_node(
         before = read_own(paths)
         if before is None:
             raise not_up(context, lab.name)
+        spec_files.refuse_other(paths, lab.source)
         lab = kinds.as_on_host(context, kinds.chosen(lab, before, None))
         refuse_changed(lab, last_resolved(paths), before)
         bringing = Bringing(context, lab, paths, with_stack=with_stack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stacklab import spec
 from stacklab.model.lab import Lab
-from stacklab.paths import LABS
+from stacklab.workflow import spec_files
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.lab.kinds import on_this_host
 
@@ -15,6 +15,8 @@ def find(context: Context, name: str) -> Lab:
     Raises LabError if it is not up.
     """
     made, _ = running_lab(context, name)
-    if name not in spec.names(LABS):
+    try:
+        file = spec_files.find_running(context.host, name)
+    except spec.UnknownLab:
         return made
-    return on_this_host(context, spec.load(spec.find(name, LABS)))
+    return on_this_host(context, spec.load(file))

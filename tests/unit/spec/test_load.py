@@ -20,7 +20,7 @@ LABS = PROJECT / "labs"
 def test_names_are_the_files_sorted(tmp_path: Path) -> None:
     for file in ("b.yaml", "a.yaml", "lab.schema.json", "c.yml"):
         (tmp_path / file).touch()
-    assert spec.names(tmp_path) == ("a", "b")
+    assert spec.names(tmp_path) == ("a", "b", "c")
 
 
 def test_no_directory_holds_no_labs(tmp_path: Path) -> None:
@@ -29,16 +29,6 @@ def test_no_directory_holds_no_labs(tmp_path: Path) -> None:
 
 def test_a_lab_is_found_by_its_name() -> None:
     assert spec.find("contrail-3node", LABS) == LABS / "contrail-3node.yaml"
-
-
-def test_a_word_is_a_path_or_else_the_name_of_a_lab(tmp_path: Path) -> None:
-    assert spec.find_or_path("contrail-3node", LABS) == LABS / "contrail-3node.yaml"
-    # What looks like a path is one, whether it is there or not: loading it says so.
-    for word in ("mine.yaml", "some/contrail-3node", str(tmp_path)):
-        assert spec.find_or_path(word, LABS) == Path(word)
-    with pytest.raises(SpecError, match="contrail-3nod") as caught:
-        spec.find_or_path("contrail-3nod", LABS)
-    assert "did you mean contrail-3node" in str(caught.value)
 
 
 def test_an_unknown_lab_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +175,8 @@ def test_a_damaged_record_is_an_expected_failure(key: str, value: object) -> Non
 
 
 def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
-    for file in ("spec/__init__.py", "model/lab_json.py", "spec/lab_files.py", "codec.py"):
+    of_spec = ("spec/__init__.py", "spec/lab_files.py", "spec/lab_search.py")
+    for file in (*of_spec, "settings.py", "files.py", "model/lab_json.py", "codec.py"):
         tree = ast.parse((PROJECT / "stacklab" / file).read_text())
         modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert modules <= {
@@ -196,12 +187,16 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "ipaddress",
             "pathlib",
             "typing",
+            "contextlib",
+            "stacklab",
             "stacklab.codec",
             "stacklab.errors",
             "stacklab.model.lab",
             "stacklab.spec",
             "stacklab.model.lab_json",
+            "stacklab.paths",
             "stacklab.spec.lab_files",
+            "stacklab.spec.lab_search",
             "stacklab.words",
         }
 

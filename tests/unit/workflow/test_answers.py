@@ -258,7 +258,7 @@ def test_a_directory_of_the_users_keeps_its_files_and_its_mode(
 def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found, _ = workflow.rendered(host.context, make_lab())
-    with pytest.raises(LabError, match="File exists") as caught:
+    with pytest.raises(LabError, match="it is not a directory") as caught:
         workflow.write(found, tmp_path / "file")
     assert "--out" in str(caught.value.hint)
 

@@ -110,6 +110,8 @@ def test_every_lab_can_be_copied_and_be_up_beside_its_copy(
 
 
 def test_the_starter_is_a_controller_and_two_computes(host: FakeHost, labs: Path) -> None:
+    schema = labs / "lab.schema.json"
+    schema.touch()
     written = make(host, labs, "my-own")
     assert [node.name for node in written.lab.nodes] == ["controller", "compute1", "compute2"]
     text = written.path.read_text()
@@ -117,7 +119,7 @@ def test_the_starter_is_a_controller_and_two_computes(host: FakeHost, labs: Path
     assert "./invoke lab.up my-own\n" in text
     assert "starter" not in text
     assert written.path.stat().st_mode & 0o777 == 0o644
-    assert list(labs.iterdir()) == [written.path]
+    assert sorted(labs.iterdir()) == sorted([written.path, schema])
 
 
 def test_what_the_starter_offers_in_comments_is_valid_too(labs: Path) -> None:
@@ -361,6 +363,28 @@ def test_the_name_of_a_lab_that_is_up_without_a_file_is_refused(host: FakeHost, 
     with pytest.raises(LabError, match="a lab trio is on this host") as caught:
         make(host, labs, "trio")
     assert "./invoke lab.status trio" in (caught.value.hint or "")
+
+
+def test_other_directories_of_labs_count_too(host: FakeHost, labs: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (labs / "first.yaml").write_text(LAB)
+    written = new(host.context, "second", original="first", directory=labs, others=(mine,))
+    (written.path).rename(mine / "second.yml")
+    third = new(host.context, "third", original="first", directory=labs, others=(mine,))
+    assert third.lab.networks[0].cidr not in {
+        written.lab.networks[0].cidr,
+        spec.load(labs / "first.yaml").networks[0].cidr,
+    }
+    with pytest.raises(LabError, match=r"second\.yml exists"):
+        new(host.context, "second", original="first", directory=labs, others=(mine,))
+
+
+def test_a_lab_outside_of_the_project_names_the_schema_by_its_path(
+    host: FakeHost, tmp_path: Path
+) -> None:
+    text = new(host.context, "mine", original="", directory=tmp_path).path.read_text()
+    assert text.startswith(f"# yaml-language-server: $schema={LABS}/lab.schema.json\n")
 
 
 def test_an_unknown_original_is_refused_with_the_nearest_name(host: FakeHost, labs: Path) -> None:
