@@ -56,6 +56,7 @@ def _judge(
 ) -> Lab:
     # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
     from stacklab.spec import source
+    from stacklab.spec.placement import put_right
     from stacklab.spec.resolve import resolve
     from stacklab.spec.rules import RuleContext
     from stacklab.spec.validation import validate
@@ -64,7 +65,9 @@ def _judge(
     # It is not YAML: there is nothing to judge by the rules.
     if not isinstance(document.data, dict) and document.problems:
         raise SpecError(document.problems, hint=hint)
+    document, misplaced = put_right(document)
     spec, findings = validate(document)
+    findings = misplaced + findings
     lab = None
     # Of what could be read, the rules are judged even if something else was refused.
     if spec is not None:

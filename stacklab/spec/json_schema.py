@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from stacklab.codec import JSON
+from stacklab.spec.placement import ANCHORS
 from stacklab.spec.schema import LabSpec
 
 
@@ -22,6 +23,8 @@ def schema_json() -> str:
     names = image.pop("items")
     text = image.pop("description")
     properties["image"] = {"description": text, "anyOf": [names, image | {"items": names}]}
+    # Of top-level keys alone, which pydantic never sees.
+    schema["patternProperties"] = {f"^{ANCHORS}": {}}
     head: dict[str, JSON] = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "stacklab lab",

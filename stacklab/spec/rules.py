@@ -25,6 +25,8 @@ _RESERVED_NAMES = {
     "host": "what reports call the host itself",
 }
 
+_ROOM_FOR_NICS = f"{MOST_NICS} at most: a VM has 32 PCI slots, for its NICs, disks and all else"
+
 
 class Member(NamedTuple):
     """A node by its final name; `offset` is its position, from 0, among the nodes of its entry."""
@@ -257,7 +259,7 @@ def _check_nics(
         )
         return
     if len(node.nics) > MOST_NICS:
-        yield SpecMistake(path=path, wrong=f"{len(node.nics)} NICs", right=f"{MOST_NICS} at most")
+        yield SpecMistake(path=path, wrong=f"{len(node.nics)} NICs", right=_ROOM_FOR_NICS)
     yield from _check_nic_networks(path, node, context)
     first_nic = node.nics[0]
     # None: it was not declared, or was left out, which is a finding of its own.

@@ -6,9 +6,8 @@ that a user sees all mistakes at once: what was refused is left out, and the res
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable
-from typing import Annotated, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +15,7 @@ from pydantic_core import ErrorDetails
 from stacklab.spec.fields import Spec
 from stacklab.spec.schema import STAND_IN, LabSpec
 from stacklab.spec.source import Document, Keys, SpecMistake, Value
+from stacklab.spec.types import plain_type
 from stacklab.spec.values import Wrong
 from stacklab.words import meant_or_known
 
@@ -191,20 +191,13 @@ def _model_at(path: Keys) -> type[Spec]:
     kind: object = LabSpec
     for key in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = _plain_type(kind.model_fields[str(key)].annotation)
+            kind = plain_type(kind.model_fields[str(key)].annotation)
             continue
         # The type of the values of a dict, or of the items of a tuple.
         argument = 1 if get_origin(kind) is dict else 0
-        kind = _plain_type(get_args(kind)[argument])
+        kind = plain_type(get_args(kind)[argument])
     assert isinstance(kind, type)
     assert issubclass(kind, Spec)
-    return kind
-
-
-def _plain_type(kind: object) -> object:
-    """Return a field's type without `| None` and without its validators."""
-    while get_origin(kind) in (Annotated, types.UnionType):
-        kind = get_args(kind)[0]
     return kind
 
 
