@@ -2,22 +2,6 @@
 
 from __future__ import annotations
 
-from stacklab.cli import (
-    answers,
-    check,
-    cloud,
-    completion,
-    dev,
-    glue,
-    image,
-    lab,
-    mirror,
-    snapshot,
-    stack,
-    streams,
-    usage,
-)
+from stacklab.tasks import namespace
 
-streams.prepare()
-usage.give_next_steps()
-ns = glue.collection(lab, snapshot, stack, check, cloud, image, mirror, answers, dev, completion)
+ns = namespace

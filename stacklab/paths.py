@@ -9,7 +9,16 @@ from pathlib import Path
 
 from stacklab.errors import LabError
 
-PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _is_checkout(project: Path) -> bool:
+    return (project / "packer" / "catalogue.yaml").is_file()
+
+
+# False where pip has installed it: labs, templates and the rest are then in the package.
+IS_CHECKOUT = _is_checkout(PACKAGE.parent)
+PROJECT = PACKAGE.parent if IS_CHECKOUT else PACKAGE / "data"
 LABS = PROJECT / "labs"
 CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
 DEFAULT_ROOT = Path("/var/lib/stacklab")
@@ -17,6 +26,14 @@ PRISTINE = "pristine"  # the snapshot that lab.up makes of a lab as it has left 
 STAGE_PREFIX = "stage-"  # begins the names of snapshots at the ends of stages
 
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def work_directory() -> Path:
+    """Return where venvs of other programs are made: the checkout, or the user's cache."""
+    if IS_CHECKOUT:
+        return PROJECT
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "stacklab"
 
 
 def is_lab_name(name: str) -> bool:

@@ -181,16 +181,16 @@ def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
             with streams.written_out():
                 body(*args, **kwargs)
         except errors.LabError as error:
-            raise Exit(str(error), code=error.exit_code) from error
+            raise Exit(streams.as_typed(str(error)), code=error.exit_code) from error
         except KeyboardInterrupt as error:
             hint = f"./invoke {_typed_words()} (it goes on from here)"
             interrupted = errors.Interrupted("interrupted", hint=hint)
-            raise Exit(str(interrupted), code=interrupted.exit_code) from error
+            raise Exit(streams.as_typed(str(interrupted)), code=interrupted.exit_code) from error
         except OSError as error:
             refusal = errors.of_host(error)
             if refusal is None:
                 raise
-            raise Exit(str(refusal), code=refusal.exit_code) from error
+            raise Exit(streams.as_typed(str(refusal)), code=refusal.exit_code) from error
 
     return wrapped
 

@@ -45,7 +45,7 @@ def _explaining(step: Callable[[Any], None]) -> Callable[[Any], None]:
             for context in program.collection.to_contexts():
                 flags_by_task[context.name] = [*context.flags, *context.inverse_flags]
             message = explain_complaint(str(error), task, flags_by_task)
-            raise ParseError(message, error.context) from error
+            raise ParseError(streams.as_typed(message), error.context) from error
 
     return wrapped
 

@@ -10,9 +10,9 @@ from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.doctor.trying import why_not_as_root
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import PACKAGE, HostPaths
 
-_SCRIPT = PROJECT / "stacklab" / "providers" / "containers" / "try_storage.sh"
+_SCRIPT = PACKAGE / "providers" / "containers" / "try_storage.sh"
 _MOUNTS = Path("/proc/self/mountinfo")
 # A blank, a tab, a newline and a backslash in a path of mountinfo: \040 and so on.
 _ESCAPED = re.compile(r"\\([0-7]{3})")

@@ -102,10 +102,13 @@ def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ..
 
 def _is_input(path: Path, image: Image) -> bool:
     is_backup = path.name.startswith(".") or path.name.endswith("~")  # of an editor
+    # Of programs for nodes that are Python: pip compiles all that it installs.
+    is_compiled = path.parent.name == "__pycache__"
     # Each installer's image has an answer file of its own among those in packer/answers.
     is_answer_file = image.source is ImageSourceKind.INSTALLER and path.parent.name == "answers"
     is_of_other_image = is_answer_file and path.name != image.answers
-    return path.is_file() and not is_backup and not is_of_other_image
+    is_left_out = is_backup or is_compiled or is_of_other_image
+    return path.is_file() and not is_left_out
 
 
 def find(paths: HostPaths, image: Image) -> StoredImage | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab import settings
 from stacklab.errors import SpecError
-from stacklab.paths import LABS, HostPaths
+from stacklab.paths import IS_CHECKOUT, LABS, HostPaths
 from stacklab.spec.lab_files import SUFFIXES, UnknownLab, files_of, shown
 
 _VARIABLE = "STACKLAB_LABS"
@@ -31,8 +31,11 @@ def directories() -> tuple[Path, ...]:
 
 
 def own_directory() -> Path:
-    """Return where a new lab's file goes: the user's first directory, if one is set."""
-    return (*directories()[1:], LABS)[0]
+    """Return where a new lab's file goes: the user's first directory, if one is set.
+
+    Else it is the checkout's, and the working directory where there is no checkout.
+    """
+    return (*directories()[1:], LABS if IS_CHECKOUT else Path.cwd())[0]
 
 
 def known() -> Mapping[str, tuple[Path, ...]]:

@@ -14,10 +14,10 @@ from stacklab.dev.peers import peer
 from stacklab.dev.peers.peer import CLOUD_INIT_IMAGE, LIMIT_S, OtherProgram, Site
 from stacklab.dev.peers.race import Start
 from stacklab.model.lab import Node
-from stacklab.paths import PROJECT
+from stacklab.paths import PACKAGE
 from stacklab.process.command import Command
 
-_DRIVER = PROJECT / "stacklab" / "drivers" / "virt_lightning_here.py"
+_DRIVER = PACKAGE / "drivers" / "virt_lightning_here.py"
 _CONTEXT = "slpeer-vl"
 _DISTRO = "slpeer"  # the image's name
 _GIB = 1024  # in MiB

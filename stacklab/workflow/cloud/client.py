@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from stacklab.installers import kit_of
 from stacklab.model import certificate
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT, LabPaths
+from stacklab.paths import IS_CHECKOUT, PACKAGE, PROJECT, LabPaths, work_directory
 from stacklab.process.command import Command
 from stacklab.tools.venvs import Venv
 from stacklab.workflow.context import Context, running_lab
@@ -22,9 +23,24 @@ from stacklab.workflow.context import Context, running_lab
 _TIMEOUT_S = 300  # of one request: an emulated service takes minutes at its start
 VENV = Venv(
     name=".cloud/client",
-    directory=PROJECT / ".cloud" / "client",
+    directory=work_directory() / ".cloud" / "client",
     requirements=PROJECT / "requirements" / "cloud.txt",
 )
+
+
+def import_path() -> Path:
+    """Return a directory from which the venv's Python imports stacklab's drivers.
+
+    That of an installed stacklab would bring all other packages of its venv along.
+    """
+    if IS_CHECKOUT:
+        return PROJECT
+    link = VENV.directory.with_name("import") / "stacklab"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != PACKAGE:
+        link.unlink(missing_ok=True)
+        link.symlink_to(PACKAGE)
+    return link.parent
 
 
 def prepare_venv(context: Context) -> None:

@@ -16,7 +16,7 @@ from stacklab.foreign import printable
 from stacklab.images import catalogue, root, store
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT, LabPaths
+from stacklab.paths import LabPaths
 from stacklab.process.command import Command
 from stacklab.providers import registry
 from stacklab.tools import ssh
@@ -71,7 +71,7 @@ def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[Sm
     command = Command(
         argv=(str(client.VENV.python), "-m", _DRIVER),
         what="the proof of the cloud",
-        env={**client.environment(lab), "PYTHONPATH": str(PROJECT)},
+        env={**client.environment(lab), "PYTHONPATH": str(client.import_path())},
         stdin=json.dumps(orders).encode(),
         secrets=(orders["auth"]["auth"]["password"],),
         timeout_s=_LIMIT_S,

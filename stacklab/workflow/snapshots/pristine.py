@@ -21,7 +21,7 @@ from stacklab.installers.kit.write import digest
 from stacklab.model import lab_json
 from stacklab.model.lab import Checkpoint, Lab
 from stacklab.model.snapshot import Hardware, SnapshotManifest
-from stacklab.paths import PRISTINE, PROJECT, LabPaths
+from stacklab.paths import PACKAGE, PRISTINE, PROJECT, LabPaths
 from stacklab.providers.contract import Snapshots
 from stacklab.record import LabRecord
 from stacklab.tools.host.mirrors import host_mirrors
@@ -32,10 +32,10 @@ from stacklab.workflow.stack import inputs as stack_inputs
 
 # What makes nodes of a spec and an image: where it was changed, nodes would be others.
 _MAKERS = (
-    "vagrant/Vagrantfile",
-    "stacklab/nodes/seed.py",
-    "stacklab/providers/libvirt",
-    "stacklab/providers/containers",
+    PROJECT / "vagrant" / "Vagrantfile",
+    PACKAGE / "nodes" / "seed.py",
+    PACKAGE / "providers" / "libvirt",
+    PACKAGE / "providers" / "containers",
 )
 
 
@@ -182,8 +182,7 @@ def _spec_text(lab: Lab) -> str:
 
 def _maker_texts() -> Sequence[str]:
     texts: list[str] = []
-    for name in _MAKERS:
-        path = PROJECT / name
+    for path in _MAKERS:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             texts.append(file.read_text())
     return texts

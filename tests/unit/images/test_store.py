@@ -85,6 +85,8 @@ def test_what_is_no_input_does_not_change_the_address(kind: ImageSourceKind, pac
         path.write_text("something else")
     (packer / "scripts" / ".20-node.sh.swp").write_text("an editor's")
     (packer / "scripts" / "20-node.sh~").write_text("an editor's")
+    (packer / "scripts" / "__pycache__").mkdir()
+    (packer / "scripts" / "__pycache__" / "x.cpython-311.pyc").write_text("pip's")
     assert others
     assert store.address(image, packer=packer) == before
 
