@@ -8,8 +8,8 @@ from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import HostPaths, LabPaths
-from stacklab.spec.lab_files import shown
-from stacklab.spec.lab_search import is_path, lab_file
+from stacklab.spec.lab_files import SUFFIXES, shown
+from stacklab.spec.lab_search import lab_file
 
 
 def find(host: HostPaths, word: str) -> Path:
@@ -44,8 +44,8 @@ def name_of(host: HostPaths, word: str) -> str:
 
     Raises AlreadyRunning for the path of a file of which the lab on this host is not.
     """
-    if not is_path(word):
-        return word
+    if not word.endswith(SUFFIXES):
+        return word  # a directory is no lab: `lab.destroy ../labs` is refused, as it always was
     path = Path(word).expanduser()
     refuse_other(host.lab(path.stem), path.resolve())
     return path.stem

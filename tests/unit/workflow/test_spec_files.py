@@ -83,8 +83,8 @@ def test_a_lab_that_is_up_is_known_by_its_name_wherever_its_file_is(
         spec_files.find(host.paths, "trioo")
 
 
-def test_what_is_no_path_and_no_lab_stays_a_word_for_its_task_to_refuse(host: FakeHost) -> None:
-    for word in ("trioo", "..", ""):
+def test_what_is_no_file_and_no_lab_stays_a_word_for_its_task_to_refuse(host: FakeHost) -> None:
+    for word in ("trioo", "..", "", "../labs", "/", "./trio"):
         assert spec_files.name_of(host.paths, word) == word
 
 
