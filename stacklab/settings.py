@@ -12,7 +12,7 @@ from stacklab.paths import HostPaths
 
 _KEYS = ("cache", "labs", "overcommit")
 # More than this nobody means: it would be a typing error.
-_MOST_OVERCOMMIT = 10.0
+MOST_OVERCOMMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ def _memory_overcommit(host: HostPaths, value: object) -> float:
         raise _wrong(host, "overcommit: it has to be a mapping with the key memory alone", wanted)
     factor = value["memory"]
     is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
-    if not is_number or not 1 <= factor <= _MOST_OVERCOMMIT:
-        why = f"overcommit: memory: {factor!r} is not a number from 1 to {_MOST_OVERCOMMIT:.0f}"
+    if not is_number or not 1 <= factor <= MOST_OVERCOMMIT:
+        why = f"overcommit: memory: {factor!r} is not a number from 1 to {MOST_OVERCOMMIT:.0f}"
         raise _wrong(host, why, wanted)
     return float(factor)
 

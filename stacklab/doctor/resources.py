@@ -12,6 +12,7 @@ from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, NodeKind, Size
 from stacklab.paths import HostPaths
+from stacklab.settings import MOST_OVERCOMMIT
 
 # What libvirt's client library says instead of connecting, what that means, and what to do. The
 # first match counts: the error of a bus that is not there also names a file.
@@ -89,7 +90,8 @@ def probe_memory(
         return dataclasses.replace(result, is_said=True)
     if need > (_meminfo_mib(text, "MemTotal") or need) * overcommit:
         fix = f"give the nodes less memory in {lab.source}, or take a larger host"
-    fix += f"; {host.settings} can allow more than is free (overcommit, docs/your-labs.md)"
+    if need <= (available + swap) * MOST_OVERCOMMIT:
+        fix += f"; {host.settings} can allow more than is free (overcommit, docs/your-labs.md)"
     return _host_result("memory", ProbeStatus.FAILED, _and_users(sentence, users), fix)
 
 

@@ -127,6 +127,11 @@ def test_memory_may_be_overcommitted_on_request_and_the_risk_is_said(
         assert "kills processes" in result.sentence
 
 
+def test_overcommit_is_not_advised_where_it_could_not_help() -> None:
+    assert "overcommit" in probe_memory(LAB, make_machine(available_mib=1000)).fix
+    assert "overcommit" not in probe_memory(LAB, make_machine(available_mib=100)).fix
+
+
 def test_a_lab_that_is_larger_than_the_host_is_not_told_to_stop_others() -> None:
     small = make_machine(files={"/proc/meminfo": "MemTotal: 2097152 kB\nMemAvailable: 9 kB\n"})
     assert "stop another lab" not in probe_memory(LAB, small).fix
