@@ -28,12 +28,20 @@ STAGE_PREFIX = "stage-"  # begins the names of snapshots at the ends of stages
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
+def expanded(path: str) -> Path:
+    """Return a path that may begin at a home, as it was typed where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def work_directory() -> Path:
     """Return where venvs of other programs are made: the checkout, or the user's cache."""
     if IS_CHECKOUT:
         return PROJECT
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "stacklab"
+    return expanded(cache) / "stacklab"
 
 
 def is_lab_name(name: str) -> bool:

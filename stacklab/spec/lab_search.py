@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab import settings
 from stacklab.errors import SpecError
-from stacklab.paths import IS_CHECKOUT, LABS, HostPaths
+from stacklab.paths import IS_CHECKOUT, LABS, HostPaths, expanded
 from stacklab.spec.lab_files import SUFFIXES, UnknownLab, files_of, shown
 
 _VARIABLE = "STACKLAB_LABS"
@@ -26,7 +26,7 @@ class AmbiguousLab(SpecError):
 def directories() -> tuple[Path, ...]:
     """Return the project's directory of labs, those of STACKLAB_LABS, and those of the settings."""
     words = os.environ.get(_VARIABLE, "").split(os.pathsep)
-    chosen = [Path(word).expanduser().absolute() for word in words if word]
+    chosen = [expanded(word).absolute() for word in words if word]
     return tuple(dict.fromkeys((LABS, *chosen, *settings.read(HostPaths.default()).labs)))
 
 
@@ -41,12 +41,13 @@ def own_directory() -> Path:
 def known() -> Mapping[str, tuple[Path, ...]]:
     """Return the files of every name, sorted by name; more than one if they can't be told apart."""
     files: dict[str, tuple[Path, ...]] = {}
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for directory in directories():
         for path in files_of(directory):
             # Two directories may be one, by a link.
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
+            place = os.path.realpath(path)  # Path.resolve() raises for a link to itself
+            if place not in seen:
+                seen.add(place)
                 files[path.stem] = (*files.get(path.stem, ()), path)
     return dict(sorted(files.items()))
 
@@ -57,7 +58,7 @@ def lab_file(word: str) -> Path:
     Raises UnknownLab or AmbiguousLab for a name; a path need not exist.
     """
     if is_path(word):
-        return Path(word).expanduser()
+        return expanded(word)
     by_name = known()
     found = by_name.get(word, ())
     if not found:

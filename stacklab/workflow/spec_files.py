@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.model.lab import Lab
-from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths, expanded
 from stacklab.spec.lab_files import SUFFIXES, shown
 from stacklab.spec.lab_search import lab_file
 
@@ -46,14 +46,9 @@ def name_of(host: HostPaths, word: str) -> str:
     """
     if not word.endswith(SUFFIXES):
         return word  # a directory is no lab: `lab.destroy ../labs` is refused, as it always was
-    path = Path(word).expanduser()
-    refuse_other(host.lab(path.stem), path.resolve())
+    path = expanded(word)
+    refuse_other(host.lab(path.stem), Path(os.path.realpath(path)))
     return path.stem
-
-
-def refuse_lab_of_other_file(host: HostPaths, lab: Lab) -> None:
-    """Raise AlreadyRunning where the lab of that name on this host is of another file."""
-    refuse_other(host.lab(lab.name), lab.source)
 
 
 def refuse_other(paths: LabPaths, source: Path) -> None:

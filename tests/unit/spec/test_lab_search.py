@@ -54,6 +54,20 @@ def test_a_directory_in_the_way_does_not_hide_a_lab(
     assert spec.lab_file("mini-2node") == LABS / "mini-2node.yaml"
 
 
+def test_a_home_that_nobody_has_is_a_path_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spec.lab_file("~nobody-at-all/x.yaml") == Path("~nobody-at-all/x.yaml")
+    monkeypatch.setenv("STACKLAB_LABS", "~nobody-at-all")
+    assert spec.lab_file("mini-2node") == LABS / "mini-2node.yaml"
+
+
+def test_a_link_to_itself_hides_no_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    monkeypatch.setenv("STACKLAB_LABS", str(tmp_path))
+    assert {"loop", "mini-2node"} <= set(lab_search.known())
+    with pytest.raises(SpecError, match="cannot be read"):
+        spec.load(spec.lab_file("loop"))
+
+
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert spec.lab_file("~/labs/mine.yaml") == Path("/home/me/labs/mine.yaml")
