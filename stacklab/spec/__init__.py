@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,10 @@ def _judge(
     from stacklab.spec.validation import validate
 
     hint = f"./invoke lab.validate {document.file}"
+    if not path.is_file() and document.data is None:
+        hint = (
+            f"ls -l {shlex.quote(document.file)}; ./invoke lab.list names the labs that are known"
+        )
     # It is not YAML: there is nothing to judge by the rules.
     if not isinstance(document.data, dict) and document.problems:
         raise SpecError(document.problems, hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import difflib
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
+from stacklab.files import read_regular
 from stacklab.foreign import printable
 from stacklab.installers import KITS, is_secret_file, releases_in
 from stacklab.installers import rendering as answers
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from stacklab.lint.finding import Finding
 
 _READ_LIMIT_S = 60.0
+_MOST_OF_A_SPEC = 1024 * 1024  # bytes
 
 _NOT_THERE = 44  # the exit code of a part whose file does not exist
 # In lines that a session takes whole; sudo reads what the user `stack` may not.
@@ -261,11 +264,21 @@ def _is_lab(word: str, labs: Path) -> bool:
     """Return True for a lab's name or its spec, False for an answer file."""
     path = Path(word)
     if path.exists():
-        return path.suffix in SUFFIXES and path.resolve().parent in {
-            directory.resolve() for directory in (labs, *directories())
-        }
+        if path.suffix not in SUFFIXES:
+            return False
+        known = {directory.resolve() for directory in (labs, *directories())}
+        return path.resolve().parent in known or _has_keys_of_a_lab(path)
     # Nothing of that name exists: a word without a path or suffix is a lab that was mistyped.
     return "/" not in word and "." not in word
+
+
+def _has_keys_of_a_lab(path: Path) -> bool:
+    """Return True for a lab's spec that lies anywhere: no answer file has these keys together."""
+    try:
+        text = read_regular(path, most=_MOST_OF_A_SPEC).decode(errors="replace")
+    except OSError:
+        return False
+    return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("image", "networks", "nodes"))
 
 
 def raise_for_findings(findings: Sequence[Finding]) -> None:

@@ -87,6 +87,7 @@ def test_a_fifo_in_place_of_a_lab_is_not_waited_for(labs: Path) -> None:
         done = sh("", words)
         assert done.returncode == 2
         assert "pipe.yaml:1:1: cannot be read: it is not a regular file" in done.stderr
+    assert "lab.validate" not in sh("", f"lab.show {labs}/none.yaml").stderr
     assert sh("", "lab.list", STACKLAB_LABS=str(labs)).returncode == 0
 
 

@@ -350,6 +350,12 @@ def test_releases_are_listed_by_installer_and_a_misspelt_one_is_told() -> None:
         workflow.releases_of(["colla"])
 
 
+def test_a_lab_s_spec_anywhere_is_linted_as_a_lab(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((PROJECT / "labs" / "devstack-aio.yaml").read_text())
+    assert workflow.lint_any([str(mine)], PROJECT / "labs") == ()
+
+
 def test_lint_wants_something_to_lint(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="nothing to lint"):
         workflow.lint_any([], tmp_path)
