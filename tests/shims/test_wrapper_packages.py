@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +210,20 @@ def test_what_containers_need_is_installed_when_a_lab_has_them(
     done = world.invoke(*words)
     assert done.returncode == 0, done.stderr
     assert "about to install with apt-get: ethtool systemd-container util-linux\n" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["other", "mine", "DIR/other.yaml", "DIR/mine.yml"])
+def test_labs_elsewhere_are_asked_for_containers_too(
+    world: World, tmp_path: Path, word: str
+) -> None:
+    (tmp_path / "mine.yml").write_text(CONTAINERS)
+    (tmp_path / "other.yaml").write_text(VMS)
+    world.put("systemd-nspawn")
+    world.lacks(*WHAT_CONTAINERS_NEED)
+    path = word.replace("DIR", str(tmp_path))
+    done = world.invoke("lab.up", path, STACKLAB_LABS=f"/nosuch:{tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert ("systemd-container" in done.stderr) is ("mine" in word)
 
 
 @pytest.mark.parametrize(
