@@ -18,6 +18,14 @@ from stacklab.errors import HostError
 _DIRECTORY_MODE = 0o755
 
 
+def expanded(path: str) -> Path:
+    """Return a path that may begin at a home, as it was typed where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def read_regular(path: Path, *, most: int = -1) -> bytes:
     """Return the content of a regular file, at most so many bytes of it; OSError for all else.
 

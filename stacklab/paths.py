@@ -11,13 +11,8 @@ from stacklab.errors import LabError
 
 PACKAGE = Path(__file__).resolve().parent
 
-
-def _is_checkout(project: Path) -> bool:
-    return (project / "packer" / "catalogue.yaml").is_file()
-
-
 # False where pip has installed it: labs, templates and the rest are then in the package.
-IS_CHECKOUT = _is_checkout(PACKAGE.parent)
+IS_CHECKOUT = (PACKAGE.parent / "packer" / "catalogue.yaml").is_file()
 PROJECT = PACKAGE.parent if IS_CHECKOUT else PACKAGE / "data"
 LABS = PROJECT / "labs"
 CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
@@ -26,22 +21,6 @@ PRISTINE = "pristine"  # the snapshot that lab.up makes of a lab as it has left 
 STAGE_PREFIX = "stage-"  # begins the names of snapshots at the ends of stages
 
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-
-
-def expanded(path: str) -> Path:
-    """Return a path that may begin at a home, as it was typed where there is no such user."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
-
-
-def work_directory() -> Path:
-    """Return where venvs of other programs are made: the checkout, or the user's cache."""
-    if IS_CHECKOUT:
-        return PROJECT
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return expanded(cache) / "stacklab"
 
 
 def is_lab_name(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import HostError
-from stacklab.paths import HostPaths, expanded
+from stacklab.paths import HostPaths
 
 _KEYS = ("cache", "labs", "overcommit")
 # More than this nobody means: it would be a typing error.
@@ -101,7 +101,7 @@ def _labs(host: HostPaths, value: object) -> tuple[Path, ...]:
         raise _wrong(
             host, "labs: it has to be a directory or a list of them", "write `labs: [~/my-labs]`"
         )
-    return tuple(host.root / expanded(directory) for directory in directories)
+    return tuple(host.root / files.expanded(directory) for directory in directories)
 
 
 def _wrong(host: HostPaths, why: str, wanted: str = "") -> HostError:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stacklab import settings
 from stacklab.errors import SpecError
-from stacklab.paths import IS_CHECKOUT, LABS, HostPaths, expanded
+from stacklab.files import expanded
+from stacklab.paths import IS_CHECKOUT, LABS, HostPaths
 from stacklab.spec.lab_files import SUFFIXES, UnknownLab, files_of, shown
 
 _VARIABLE = "STACKLAB_LABS"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.paths import HostPaths, LabPaths, expanded
+from stacklab.files import expanded
+from stacklab.paths import HostPaths, LabPaths
 from stacklab.spec.lab_files import SUFFIXES, shown
 from stacklab.spec.lab_search import lab_file
 

@@ -15,15 +15,24 @@ from stacklab.installers import kit_of
 from stacklab.model import certificate
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
-from stacklab.paths import IS_CHECKOUT, PACKAGE, PROJECT, LabPaths, work_directory
+from stacklab.paths import IS_CHECKOUT, PACKAGE, PROJECT, LabPaths
 from stacklab.process.command import Command
 from stacklab.tools.venvs import Venv
 from stacklab.workflow.context import Context, running_lab
 
 _TIMEOUT_S = 300  # of one request: an emulated service takes minutes at its start
+
+
+def _venvs_directory() -> Path:
+    """Return where venvs of other programs are made: the checkout, or the user's cache."""
+    if IS_CHECKOUT:
+        return PROJECT
+    return files.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "stacklab"
+
+
 VENV = Venv(
     name=".cloud/client",
-    directory=work_directory() / ".cloud" / "client",
+    directory=_venvs_directory() / ".cloud" / "client",
     requirements=PROJECT / "requirements" / "cloud.txt",
 )
 

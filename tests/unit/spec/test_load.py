@@ -191,6 +191,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab",
             "stacklab.codec",
             "stacklab.errors",
+            "stacklab.files",
             "stacklab.model.lab",
             "stacklab.spec",
             "stacklab.model.lab_json",
