@@ -134,7 +134,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 def test_whole_numbers_have_a_range() -> None:
     read = values.number_reader(int, 1, 64)
-    assert (read("1"), read("064"), read("64")) == (1, 64, 64)
+    assert (read("1"), read("64")) == (1, 64)
     for text in ("0", "65", "1.0", "+1", "-1", "1_0", "0x1", "", " 1", "1" * 5000, "٣", "true"):
         with pytest.raises(Wrong):
             read(text)
