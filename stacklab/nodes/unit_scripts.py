@@ -46,8 +46,9 @@ trap - TERM INT HUP
 exec /bin/sh "$dir/script" </dev/null
 """
 
-# systemd.service(5) "ExecStop": it runs before what the work has left is sent SIGTERM. A script
-# whose output goes through its own tee(1), as stack.sh's does, ends before that has written all.
+# systemd.service(5) "ExecStop": it runs before what the work has left is sent SIGTERM, if the work
+# has ended with a code that is a success, and so each code is one. A script whose output goes
+# through its own tee(1), as stack.sh's does, ends before that has written all.
 _REST = """\
 #!/bin/sh
 dir=$1 looks=0
@@ -137,6 +138,7 @@ TimeoutStopSec=20
 TasksMax=infinity
 OOMPolicy=continue
 IgnoreSIGPIPE=no
+SuccessExitStatus=$(seq -s ' ' 1 255)
 {limit}
 ExecStart=/bin/bash $dir/run $dir {most}
 ExecStop=-/bin/sh $dir/rest $dir

@@ -32,7 +32,7 @@ class UnitStatus:
     """The status of a unit as the node reports it; times are by the node's clock.
 
     Of work that ended either `exit_code` or `signal` is set; `reason` is systemd's word
-    for why it ended (success, exit-code, signal, timeout, oom-kill...).
+    for why it ended (success for every exit code, signal, timeout, oom-kill...).
     """
 
     phase: UnitPhase
