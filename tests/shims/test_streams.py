@@ -17,6 +17,13 @@ Done = subprocess.CompletedProcess[str]
 COMMANDS = ("lab.list", "lab.list --json", "completion bash", "-l", "--help lab.up")
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering makes passwords, which the user's own labs must not get from a test."""
+    monkeypatch.setenv("STACKLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("STACKLAB_LABS", raising=False)
+
+
 def sh(redirection: str, words: str = "lab.list", **more: str) -> Done:
     """Run `invoke WORDS REDIRECTION` by bash; what it printed is kept as far as it arrives."""
     line = f"{shlex.quote(sys.executable)} -m invoke {words} {redirection}"
