@@ -15,16 +15,13 @@ import typing
 from collections.abc import Callable, Sequence
 from enum import Enum, StrEnum
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
 from stacklab.cli import session, streams
-
-if TYPE_CHECKING:
-    pass
 
 # python-vagrant complains at its import that there is no vagrant; preflight says it better.
 logging.getLogger("vagrant").addHandler(logging.NullHandler())
@@ -49,13 +46,13 @@ class Completes(StrEnum):
     SNAPSHOT = "snapshot"
 
 
-# A parameter's annotation says its help, and what completes it.
 class Becomes(Enum):
     """What is made of a parameter before its task sees it."""
 
     NAME = "a lab's name, of the path of its file"
 
 
+# A parameter's annotation says its help, what completes it, and what it becomes.
 _LAB_HELP = "lab name (NAME for labs/NAME.yaml), or the path of its file"
 LabName = Annotated[str, _LAB_HELP, Completes.LAB]  # its task wants the file
 NameOfLab = Annotated[str, _LAB_HELP, Completes.LAB, Becomes.NAME]

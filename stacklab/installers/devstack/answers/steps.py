@@ -43,16 +43,17 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     others = [node for node in lab.nodes if node.name != lab.controller.name]
     computes = [node for node in others if is_in_cloud(lab, node)]
     node_stages: list[Stage] = []
+    stacked: list[Node] = []
     # A node that is not in the cloud has no seat, and no stages.
     for node in (lab.controller, *computes):
         place = seat(lab, release, node)
         if place:
             node_stages += _stages_on(lab, release, node, place)
+            stacked.append(node)
     # Since cells came, computes that register later than the controller's stack.sh stay unknown.
     if computes and release.text("discover_hosts"):
         node_stages.append(_make_discover_stage(lab, tuple(stage.name for stage in node_stages)))
     if release.text("units"):
-        stacked = [node for node in (lab.controller, *computes) if seat(lab, release, node)]
         node_stages.append(_make_services_stage(stacked, node_stages))
     return tuple(node_stages)
 
