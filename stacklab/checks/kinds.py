@@ -99,7 +99,8 @@ class CheckKind(StrEnum):
     COMMAND = "command"
     TCP = "tcp"
     HTTP = "http"
-    SERVICE = "service"
+    SERVICE = "service"  # a unit of systemd
+    SERVICES = "services"  # all units whose names fit a pattern
     CLOUD = "cloud"
 
     @property
@@ -205,6 +206,10 @@ TRAITS: dict[CheckKind, Traits] = {
         exposure=Exposure.OTHER_END | Exposure.UNKNOWN_WAY,
     ),
     CheckKind.SERVICE: Traits(layer=Layer.SERVICES, exposure=Exposure.UNKNOWN_WAY),
+    # Those of an installer that has not run yet are not there.
+    CheckKind.SERVICES: Traits(
+        layer=Layer.SERVICES, exposure=Exposure.UNKNOWN_WAY, is_on_request=True
+    ),
     CheckKind.CLOUD: Traits(
         layer=Layer.CLOUD,
         needs_session=False,

@@ -92,6 +92,9 @@ class Kit:
     secret_files: tuple[str, ...] = ()
     # Units of systemd that have to run on a node once the installer is done.
     units: Callable[[Lab, Node], tuple[str, ...]] = _no_units
+    # Patterns, as systemctl takes them, of units that it makes for its services and that all have
+    # to run; each fits one at least.
+    unit_patterns: Callable[[Lab, Node], tuple[str, ...]] = _no_units
     # How a client logs in to the cloud; None where the kit does not say.
     access: Callable[[Lab], CloudAccess | None] = _no_access
     # Lists computes' VMs, and has the cloud forget computes that are gone; None: nothing does.

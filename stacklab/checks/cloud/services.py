@@ -1,9 +1,14 @@
-"""Services of a cloud that runs as units of systemd: one check per unit that the kit names."""
+"""Services of a cloud that run as units of systemd: one check per unit that the kit names.
+
+A kit whose installer names the units itself gives a pattern; one check is about all that fit it.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from stacklab.checks.family import Facts, Family
@@ -23,6 +28,9 @@ _SAID = "Said"
 _JUST_STARTED_S = 30
 _MANY_RESTARTS = 3
 _SETTLED_S = 600
+_SEVERITY = (CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.FAILED)
+# Names that may stand in a command to type: the node gives them.
+_UNIT = re.compile(r"[\w@.:-]{1,100}", re.ASCII)
 _MICROSECONDS = re.compile(r"\d{1,18}", re.ASCII)
 # The journal is asked only for units that have ended at least once. Each of its lines is marked, so
 # that no service's words can be taken for a property.
@@ -50,24 +58,23 @@ done
 """
 
 
-def units_of(lab: Lab, node: Node) -> tuple[str, ...]:
-    """Return the units that have to run on a node."""
-    kit = kit_of(lab.stack.installer)
-    return kit.units(lab, node) if kit else ()
-
-
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
+    kit = kit_of(lab.stack.installer)
+    if kit is None:
+        return
     for node in lab.nodes:
-        for unit in units_of(lab, node):
+        for unit in kit.units(lab, node):
             yield Check(kind=CheckKind.SERVICE, node=node.name, subject=unit)
+        for pattern in kit.unit_patterns(lab, node):
+            yield Check(kind=CheckKind.SERVICES, node=node.name, subject=pattern)
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
-    units = " ".join(check.subject for check in checks if check.node == node.name)
+    units = [check.subject for check in checks if check.node == node.name]
     if units:
-        shell = _LOOK.format(properties=_PROPERTIES, units=units)
+        shell = _LOOK.format(properties=_PROPERTIES, units=shlex.join(units))
         yield Part(tag=_TAG, shell=shell, limit_s=_LIMIT_S)
 
 
@@ -75,7 +82,35 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
     """See Family.judge."""
     states = _parse(answer.of(_TAG).lines)
     for check in checks:
-        yield _judge_unit(check, states.get(check.subject), answer)
+        if check.kind is CheckKind.SERVICES:
+            yield _judge_units(check, states, answer)
+        else:
+            yield _judge_unit(check, states.get(check.subject), answer)
+
+
+def _judge_units(
+    check: Check, states: Mapping[str, Mapping[str, str]], answer: Answer
+) -> CheckResult:
+    """Judge all units that fit a pattern by the worst of them."""
+    command = f"systemctl list-units --all --no-pager {shlex.quote(check.subject)}"
+    silent = answer.missing(_TAG)
+    fitting = [unit for unit in fnmatch.filter(states, check.subject) if _UNIT.fullmatch(unit)]
+    if silent:
+        status, reason, words = CheckStatus.ERROR, Reason.NO_ANSWER, silent
+    elif not fitting:
+        status, reason = CheckStatus.FAILED, Reason.NOT_RUNNING
+        words = "there is no such unit: the installer has not come so far"
+    else:
+        verdicts = {unit: _verdict(states[unit]) for unit in fitting}
+        worst = max(verdicts, key=lambda unit: _SEVERITY.index(verdicts[unit][0]))
+        status, reason = verdicts[worst]
+        words = f"{len(fitting)} run"
+        if reason is not Reason.OK:
+            words = f"{worst}: {_words(states[worst], is_well=False)}"
+            command = f"systemctl status --no-pager {worst}"
+    return CheckResult(
+        check=check, status=status, reason=reason, detail=printable(words), command=command
+    )
 
 
 def _judge_unit(check: Check, state: Mapping[str, str] | None, answer: Answer) -> CheckResult:

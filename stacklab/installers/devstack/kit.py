@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stacklab.installers.contract import Kit
 from stacklab.installers.devstack.answers import access, files, mirrored, projects, steps
+from stacklab.installers.devstack.answers.seat import seat
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
@@ -74,6 +75,14 @@ def _driver_sources(lab: Lab, release: Release, node: Node) -> Iterator[RemoteSo
             )
 
 
+def _unit_patterns(lab: Lab, node: Node) -> tuple[str, ...]:
+    """Return the pattern of DevStack's own units; before Queens its services ran in screen(1)."""
+    release = release_of(lab)
+    if not release.text("units") or seat(lab, release, node) is None:
+        return ()
+    return (steps.UNITS,)
+
+
 KIT = Kit(
     word=Installer.DEVSTACK,
     secret_names=files.secret_names,
@@ -82,6 +91,7 @@ KIT = Kit(
     linting=_linting,
     sources=_sources,
     git_projects=mirrored.git_projects,
+    unit_patterns=_unit_patterns,
     access=access.access,
     log_places=(files.LOGS,),
 )

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from stacklab.checks import report
 from stacklab.checks.cloud.proof import computes_of
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.drivers.cloud_smoke.proof import Act, Guest, ProofStep, guests
 from stacklab.model.lab import Lab
 from stacklab.views.drawing.elements import LETTER, element
@@ -104,7 +104,7 @@ class _Seen:
         services: dict[str, list[CheckResult]] = {node.name: [] for node in lab.nodes}
         steps: dict[str, CheckStatus] = {}
         for result in results:
-            if result.check.kind is CheckKind.SERVICE:
+            if result.check.kind.layer is Layer.SERVICES:
                 services[result.check.node].append(result)
             elif result.check.kind is CheckKind.CLOUD:
                 steps[result.check.subject] = result.status

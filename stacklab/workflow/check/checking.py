@@ -15,9 +15,11 @@ from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import (
     ALL,
     Check,
+    CheckKind,
     CheckResult,
     Layer,
     Selection,
+    checks_of_kind,
 )
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
@@ -184,12 +186,10 @@ def check(
             on_event=lambda event: context.progress.say("host", str(event)),
         )
         listed = plan.expected(lab, selection)
-        on_request = [check for check in listed if check.kind.traits.is_on_request]
-        results = mesh.check(
-            [check for check in listed if not check.kind.traits.is_on_request], wait_s=wait_s
-        )
-    if on_request:
-        results += proving.prove(context, lab, paths, on_request, results)
+        of_proof = checks_of_kind(listed, CheckKind.CLOUD)
+        results = mesh.check([check for check in listed if check not in of_proof], wait_s=wait_s)
+    if of_proof:
+        results += proving.prove(context, lab, paths, of_proof, results)
     if expect:
         context.progress.note("host", summary(outage, results, time.time()))
     return masking.results(paths, explained(context, lab, paths, results))

@@ -26,9 +26,10 @@ from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
 _COMPUTE_ID = PurePosixPath("/etc/nova/compute_id")
+UNITS = "devstack@*"  # of its services
 # It shows them with their last words, and ends with 0 if there is none.
 _SHOW_FAILED = (
-    "listed=$(systemctl list-units --failed --plain --no-legend 'devstack@*') && "
+    f"listed=$(systemctl list-units --failed --plain --no-legend '{UNITS}') && "
     '{ [ -z "$listed" ] || '
     "systemctl status --no-pager --lines 20 $(echo \"$listed\" | cut -d ' ' -f 1); }"
 )

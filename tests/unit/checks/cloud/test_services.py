@@ -7,7 +7,7 @@ import pytest
 from stacklab import spec
 from stacklab.checks.cloud import services
 from stacklab.checks.family import Facts
-from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason
+from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason, Selection
 from stacklab.nodes.protocol import Answer, Said
 from stacklab.paths import PROJECT
 
@@ -116,3 +116,57 @@ def test_what_a_node_leaves_out_is_no_answer(lines: tuple[str, ...]) -> None:
 def test_foreign_words_are_made_printable() -> None:
     results = judged(*shown("stacklab-nova-compute.service", active="\x1b[2Jactive"))
     assert "\x1b" not in results["stacklab-nova-compute.service"].detail
+
+
+STACKED = spec.load(PROJECT / "labs" / "devstack-3node.yaml")
+PATTERN = "devstack@*"
+(OF_DEVSTACK,) = [check for check in services.expected(STACKED) if check.node == "compute1"]
+
+
+def judged_by_pattern(*lines: str, code: int | None = 0) -> CheckResult:
+    answer = Answer(is_begun=True, said={"cloud.units": Said(lines=lines, code=code)})
+    (result,) = services.judge(STACKED, [OF_DEVSTACK], answer, Facts())
+    return result
+
+
+def test_devstacks_units_are_asked_for_by_a_pattern_and_only_where_their_layer_is_named() -> None:
+    assert OF_DEVSTACK.subject == PATTERN
+    assert not Selection().wants(OF_DEVSTACK)
+    assert Selection(layers=frozenset({Layer.SERVICES})).wants(OF_DEVSTACK)
+    (part,) = services.parts(STACKED, STACKED.node("compute1"), [OF_DEVSTACK], Facts())
+    assert f" '{PATTERN}'" in part.shell
+
+
+def test_all_units_that_fit_a_pattern_have_to_run() -> None:
+    lines = [*shown("devstack@n-cpu.service"), *shown("devstack@q-ovn-agent.service")]
+    result = judged_by_pattern(*lines)
+    assert result.status is CheckStatus.PASSED
+    assert result.detail == "2 run"
+
+
+def test_the_worst_of_the_units_that_fit_is_named() -> None:
+    unit = "devstack@n-cpu.service"
+    lines = [
+        *shown("devstack@keystone.service"),
+        *shown(unit, active="failed", sub="failed", Result="exit-code"),
+        *shown("ssh.service", active="failed"),
+        f"Said={unit} nova.exception.InvalidConfiguration: Duplicate compute node record",
+    ]
+    result = judged_by_pattern(*lines)
+    assert result.status is CheckStatus.FAILED
+    assert result.reason is Reason.NOT_RUNNING
+    assert result.detail.startswith(f"{unit}: failed (failed)")
+    assert "Duplicate compute node record" in result.detail
+    assert result.command.endswith(unit)
+
+
+def test_without_a_unit_that_fits_the_installer_has_not_come_so_far() -> None:
+    result = judged_by_pattern(*shown("ssh.service"))
+    assert result.status is CheckStatus.FAILED
+    assert "no such unit" in result.detail
+    assert judged_by_pattern(code=None).reason is Reason.NO_ANSWER
+
+
+def test_a_units_name_that_could_be_a_command_is_in_none() -> None:
+    result = judged_by_pattern(*shown("devstack@$(reboot).service", active="failed"))
+    assert "reboot" not in result.command

@@ -109,3 +109,14 @@ def test_lab_check_has_it_done_where_the_layer_is_named(
     monkeypatch.setattr(smoke, "prove", lambda *_, **__: pytest.fail("it was run"))
     nodes = Selection(layers=frozenset({Layer.NODES}))
     assert checking.check(host.context, LAB, host.lab(LAB.name), selection=nodes)
+
+
+def test_services_of_devstack_which_are_on_request_too_are_no_steps_of_it(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = spec.load(LABS / "devstack-3node.yaml")
+    host.up(lab)
+    monkeypatch.setattr(smoke, "prove", lambda *_, **__: pytest.fail("it was run"))
+    selection = Selection(layers=frozenset({Layer.SERVICES}))
+    results = checking.check(host.context, lab, host.lab(lab.name), selection=selection)
+    assert {result.check.subject for result in results} >= {"devstack@*"}
