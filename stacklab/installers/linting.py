@@ -13,10 +13,12 @@ from pathlib import Path, PurePath, PurePosixPath
 from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.installers import all_kits
-from stacklab.lint import read
+from stacklab.lint import placeholders, read
 from stacklab.lint.book import Book, rule
+from stacklab.lint.certainty import lint_in_era
+from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting
+from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Verdict, era_as_said
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
@@ -27,7 +29,10 @@ __all__ = (
     "Finding",
     "Rule",
     "Severity",
+    "Verdict",
     "detect",
+    "judge_files",
+    "judge_lab",
     "lint_files",
     "lint_lab",
 )
@@ -44,7 +49,7 @@ _MAX_PER_RULE = 20  # findings of one rule in one file; nobody reads more
 
 def _collect_rules() -> tuple[Rule, ...]:
     """Return every rule, by modules; those that two kits share, of any shell file, once."""
-    rules = [*read.RULES, *_UNKNOWN]
+    rules = [*read.RULES, *placeholders.RULES, *_UNKNOWN]
     for linting in _LINTINGS:
         rules += linting.rules
     by_id = {rule.id: rule for rule in rules}
@@ -67,10 +72,15 @@ def detect(source: Source, path: PurePath) -> FileKind | None:
 
 
 def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
+    """Return the findings of `judge_files`."""
+    return judge_files(paths, release=release).findings
+
+
+def judge_files(paths: Sequence[Path], *, release: str = "", kind: str = "") -> Verdict:
     """Lint files where they lie; those of one cloud's nodes are compared, too.
 
-    `release` says which release they are for; otherwise their branches do, else
-    it is the newest. Raises LabError for a release that nobody has.
+    `release` says which release they are for, and `kind` what they are; otherwise the files
+    do, as far as they tell. Raises LabError for a release or a kind that nobody has.
     """
     findings: list[Finding] = []
     files: list[LintedFile] = []
@@ -81,22 +91,30 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
         findings += problems
         if source is None:
             continue
-        kind = detect(source, path)
-        if kind is None:
-            findings.append(_find_unknown(source))
+        found = _kind_named(kind) if kind else detect(source, path)
+        if found is None:
+            findings.append(_find_unknown(source, path))
             continue
+        cleared = found.clear(source)
+        findings += cleared.findings
         file = LintedFile(
-            source=source,
-            kind=kind,
-            scope=_scope_of_file(source, kind, path, release),
+            source=cleared.source,
+            kind=found,
+            scope=_scope_of_file(cleared.source, found, path, release),
             node=_find_node(path, is_alone=files_in[path.parent] == 1),
+            placeholders=cleared.lines,
         )
         files.append(file)
     _check_release(release, files)
-    return _lint_and_compare(files, findings)
+    return Verdict(files=tuple(files), findings=_lint_and_compare(files, findings))
 
 
 def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> tuple[Finding, ...]:
+    """Return the findings of `judge_lab`."""
+    return judge_lab(lab, rendered).findings
+
+
+def judge_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> Verdict:
     """Lint what was rendered for a lab's nodes; scripts and notes have no rules."""
     files: list[LintedFile] = []
     for node in lab.nodes:
@@ -108,7 +126,7 @@ def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> t
                 continue
             scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
             files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
-    return _lint_and_compare(files, [])
+    return Verdict(files=tuple(files), findings=_lint_and_compare(files, []))
 
 
 def _has_rules(path: PurePosixPath, text: str) -> bool:
@@ -120,18 +138,33 @@ def _has_rules(path: PurePosixPath, text: str) -> bool:
 
 def _scope_of_file(source: Source, kind: FileKind, path: Path, release: str) -> Scope:
     other_names = [other.name for other in path.parent.iterdir() if other.name != path.name]
+    era = _find_era(kind, source, release)
     return Scope(
-        release=kind.release(kind, source, release),
+        release=era.row if era else None,
+        era=era,
         siblings=tuple(sorted(other_names)),
     )
+
+
+def _find_era(kind: FileKind, source: Source, named: str) -> Era | None:
+    """Return the era that the user names, if the kind has it, else the one that the file tells."""
+    requested = kind.requested(kind, source, named)
+    if requested in kind.releases(kind):
+        return era_as_said(kind, requested, Ground.REQUEST, "--release names it")
+    return kind.era(kind, source)
 
 
 def _scope_in_lab(
     lab: Lab, node: Node, kind: FileKind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]
 ) -> Scope:
     other_paths = [other for other in paths if other.parent == path.parent and other != path]
+    release = kind.lab_release(kind, lab)
+    era = None
+    if release is not None:
+        era = era_as_said(kind, release.name, Ground.LAB, f"lab {lab.name} is of it")
     return Scope(
-        release=kind.lab_release(kind, lab),
+        release=release,
+        era=era,
         lab=lab,
         node=node,
         siblings=tuple(other.name for other in other_paths),
@@ -151,11 +184,29 @@ def _find_node(path: PurePath, *, is_alone: bool) -> str:
     return str(directory)
 
 
-def _find_unknown(source: Source) -> Finding:
+def _kind_named(word: str) -> FileKind:
+    """Return the kind of that word; raise LabError if there is none."""
+    for kind in _KINDS:
+        if kind.word == word:
+            return kind
+    words = [kind.word for kind in _KINDS]
+    raise LabError(f"no kind of file {word!r}", hint=suggest(word, words, label="one of"))
+
+
+def _find_unknown(source: Source, path: PurePath) -> Finding:
     titles = ", ".join(kind.title for kind in _KINDS)
     names: set[str] = set()
     for kind in _KINDS:
         names |= kind.names
+    if path.name in names:
+        readers = " or ".join(kind.consumer for kind in _KINDS if path.name in kind.names)
+        return _BOOK.finding(
+            "file-kind",
+            source.name,
+            line=0,
+            effect=f"nothing in it is a name that {readers} reads: it is another program's",
+            fix="give the path of the answer file itself, or say what it is: --kind",
+        )
     return _BOOK.finding(
         "file-kind",
         source.name,
@@ -170,6 +221,7 @@ def _check_release(release: str, files: Sequence[LintedFile]) -> None:
         return
     known: dict[str, None] = {}  # a set that keeps the order
     for file in files:
+        known |= dict.fromkeys(file.kind.releases(file.kind))
         known |= dict.fromkeys(releases.of(file.kind.installer))
     if release not in known:
         raise LabError(
@@ -184,8 +236,7 @@ def _lint_and_compare(
     # A set: the same thing may be found in several pairs of files.
     all_findings = set(findings)
     for file in files:
-        file_findings = file.kind.lint(file.source, file.scope)
-        all_findings.update(_first_of_each_rule(file_findings))
+        all_findings.update(_first_of_each_rule(lint_in_era(file)))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
     for cloud in _group_by_cloud(compared):
         for linting in _LINTINGS:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePath
 
 from stacklab import releases
+from stacklab.lint import era
+from stacklab.lint.era import Era, Ground, Mark
 from stacklab.lint.finding import Finding, Rule
+from stacklab.lint.placeholders import Cleared, Syntax, take_out
 from stacklab.lint.scope import Linter, Scope, Source
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
@@ -30,9 +33,37 @@ def newest_release(installer: Installer) -> Release | None:
     return next(iter(releases.of(installer).values()), None)
 
 
-def release_as_said(kind: FileKind, _source: Source, requested: str) -> Release | None:
-    """Return the release that the user names; None leaves it to the linter to find out."""
-    return releases.of(kind.installer).get(requested)
+def rows_of(kind: FileKind) -> tuple[str, ...]:
+    """Return the releases that the installer has rows of, the one to assume first."""
+    return tuple(releases.of(kind.installer))
+
+
+def era_as_said(kind: FileKind, release: str, ground: Ground, why: str) -> Era:
+    """Return the era of a release that somebody, or something, names."""
+    return Era(
+        title=kind.consumer,
+        release=release,
+        ground=ground,
+        why=why,
+        possible=(release,),
+        row=releases.of(kind.installer).get(release),
+        is_in_table=release in kind.releases(kind),
+    )
+
+
+def assumed_era(kind: FileKind) -> Era:
+    """Return the era of a file in which nothing tells its release."""
+    return by_marks(kind, ())
+
+
+def by_marks(kind: FileKind, marks: Iterable[Mark]) -> Era:
+    """Return the era of a file by the names in it that came or went."""
+    guessed = era.by_marks(kind.consumer, kind.releases(kind), marks)
+    return replace(guessed, row=releases.of(kind.installer).get(guessed.release))
+
+
+def _no_era(_kind: FileKind, _source: Source) -> Era | None:
+    return None
 
 
 def release_of_lab(kind: FileKind, lab: Lab) -> Release | None:
@@ -53,8 +84,15 @@ class FileKind:
     installer: Installer  # whose releases it has
     names: frozenset[str]  # what a lab's rendered files of this kind are called
     lint: Linter
-    # Which release a file is for that lies somewhere, where the user names one or "".
-    release: Callable[[FileKind, Source, str], Release | None] = release_as_said
+    consumer: str  # the program that reads it
+    word: str  # what --kind calls it
+    syntax: Syntax | None = None  # of its values; None if nobody leaves placeholders in them
+    # Releases that --release takes; the one to assume, if nothing tells any, is the first.
+    releases: Callable[[FileKind], tuple[str, ...]] = rows_of
+    # Which release a file is for that lies somewhere; None if its rules hold in all.
+    era: Callable[[FileKind, Source], Era | None] = _no_era
+    # The release of these that is meant where the user names one of another installer.
+    requested: Callable[[FileKind, Source, str], str] = lambda _kind, _source, named: named
     # Which release a file is for that was rendered for a lab.
     lab_release: Callable[[FileKind, Lab], Release | None] = release_of_lab
     # True if files of several nodes of one cloud are compared with each other.
@@ -62,6 +100,10 @@ class FileKind:
 
     def __str__(self) -> str:
         return self.title
+
+    def clear(self, source: Source) -> Cleared:
+        """Return a text as its rules are to see it, without placeholders."""
+        return take_out(source, self.syntax) if self.syntax else Cleared(source=source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +122,15 @@ class LintedFile:
     kind: FileKind
     scope: Scope
     node: str
+    placeholders: frozenset[int] = frozenset()  # lines that have one, and are told of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Files that were linted, each with the era that it was judged by, and what was found."""
+
+    files: tuple[LintedFile, ...]
+    findings: tuple[Finding, ...]
 
 
 def _compare_nothing(_files: Sequence[LintedFile]) -> Iterator[Finding]:

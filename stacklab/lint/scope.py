@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from stacklab.lint.era import Era
 from stacklab.lint.finding import Finding
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
@@ -29,6 +30,7 @@ class Scope:
     """The lab, node and release that a file is for; all unknown for a file of somebody else's."""
 
     release: Release | None = None
+    era: Era | None = None  # of the release, where a file rather than a lab has to tell it
     lab: Lab | None = None
     node: Node | None = None
     siblings: tuple[str, ...] = ()  # names of the files in the same directory

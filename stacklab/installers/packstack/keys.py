@@ -102,6 +102,14 @@ class KeyTable:
         return {name: key for name, key in self.keys.items() if self.has(release, key)}
 
 
+def old_names_of(keys: Mapping[str, Key]) -> set[str]:
+    """Return the deprecated names of all keys."""
+    old_names: set[str] = set()
+    for key in keys.values():
+        old_names.update(key.was)
+    return old_names
+
+
 @functools.cache
 def key_table(path: Path = TABLE) -> KeyTable:
     """Return the table, read once."""

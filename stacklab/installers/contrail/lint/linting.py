@@ -6,17 +6,25 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from stacklab import releases
 from stacklab.installers.contrail.lint import across, linter
 from stacklab.installers.contrail.lint.names import NAMES
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.across import of_kinds
 from stacklab.installers.devstack.lint.linting import localrcs_in
+from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, newest_release
+from stacklab.lint.kinds import (
+    Claim,
+    FileKind,
+    LintedFile,
+    Linting,
+    Sureness,
+    assumed_era,
+    era_as_said,
+)
+from stacklab.lint.placeholders import SHELL
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
-from stacklab.model.release import Release
 from stacklab.model.stack import Installer
 
 # Names that only contrail.sh reads; DevStack's half of a Contrail lab shares the others.
@@ -29,14 +37,13 @@ _OWN_NAMES = re.compile(
 _DECISIVE = frozenset({"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"})
 
 
-def _find_release(kind: FileKind, source: Source, requested: str) -> Release | None:
-    known = releases.of(kind.installer)
-    branch = localrc.load(source, Scope()).value("CONTRAIL_BRANCH")
-    # The user's word goes before the file's.
-    for name in (requested, branch):
-        if name in known:
-            return known[name]
-    return newest_release(kind.installer)
+def _find_era(kind: FileKind, source: Source) -> Era:
+    rc = localrc.load(source, Scope())
+    branch = rc.value("CONTRAIL_BRANCH")
+    if branch in kind.releases(kind):
+        why = f"line {rc.line('CONTRAIL_BRANCH')} names it"
+        return era_as_said(kind, branch, Ground.NAME, why)
+    return assumed_era(kind)
 
 
 def _is_always_compared(_source: Source, _scope: Scope) -> bool:
@@ -48,7 +55,10 @@ LOCALRC = FileKind(
     installer=Installer.CONTRAIL,
     names=frozenset({"localrc"}),
     lint=linter.lint,
-    release=_find_release,
+    consumer="contrail-installer",
+    word="contrail",
+    syntax=SHELL,
+    era=_find_era,
     is_compared=_is_always_compared,
 )
 

@@ -122,6 +122,8 @@ CONFIG = FileKind(
     installer=Installer.DEBIAN,
     names=_NAMES,
     lint=_lint,
+    consumer="oslo.config",
+    word="oslo",
 )
 
 

@@ -17,6 +17,7 @@ RULES = (
     # Addresses of nodes.
     warning("devstack-host-ip-missing", "a missing HOST_IP", f"{_STACKRC}: get_default_host_ip"),
     rule("devstack-host-ip", "a HOST_IP that other nodes cannot reach", _STACKRC),
+    warning("devstack-host-ip-loopback", "a loopback HOST_IP of a single node", _STACKRC),
     rule("devstack-host-ip-foreign", "a HOST_IP that the node does not have", "the lab's spec"),
     rule("devstack-service-host", "a compute that does not know its controller", _STACKRC),
     # Ranges of instances and of floating addresses.
@@ -84,7 +85,15 @@ def _check_host_ip(rc: Localrc) -> Iterator[Finding]:
         return
     # rc.value is "" for what only bash could tell: such a HOST_IP is not judged.
     value, address = rc.value("HOST_IP"), rc.address("HOST_IP")
-    if is_loopback(value) or value == "0.0.0.0":
+    if is_loopback(value) and _is_one_node(rc):
+        yield _BOOK.finding(
+            "devstack-host-ip-loopback",
+            rc.file,
+            rc.line("HOST_IP"),
+            effect=f"no other node can ever reach this one by {value}",
+            fix="HOST_IP=ADDRESS of a NIC",
+        )
+    elif is_loopback(value) or value == "0.0.0.0":
         yield _BOOK.finding(
             "devstack-host-ip",
             rc.file,
@@ -105,6 +114,16 @@ def _check_host_ip(rc: Localrc) -> Iterator[Finding]:
         )
     if address is not None and rc.scope.node is not None:
         yield from _check_foreign_host_ip(rc, address, rc.scope.node)
+
+
+def _is_one_node(rc: Localrc) -> bool:
+    """Return True if nothing speaks of a second node."""
+    if rc.is_compute:
+        return False
+    if rc.scope.lab is not None:
+        return len(rc.scope.lab.nodes) == 1
+    host = rc.value("SERVICE_HOST")
+    return not host or is_loopback(host) or host == rc.value("HOST_IP")
 
 
 def _check_foreign_host_ip(rc: Localrc, address: IPv4Address, node: Node) -> Iterator[Finding]:

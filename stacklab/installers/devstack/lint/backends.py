@@ -78,7 +78,9 @@ def _check_mechanism(rc: Localrc) -> Iterator[Finding]:
         return
     name = "Q_ML2_PLUGIN_MECHANISM_DRIVERS"
     is_ml2 = rc.value("Q_PLUGIN") in ("", "ml2")  # ml2 is the default
-    if not is_ml2 or rc.is_set(name) or rc.value("Q_DVR_MODE"):
+    # A post-config section is written over the file that DevStack has made.
+    is_told = rc.is_set(name) or "mechanism_drivers" in rc.overridden
+    if not is_ml2 or is_told or rc.value("Q_DVR_MODE"):
         return
     yield _BOOK.finding(
         "devstack-mechanism",

@@ -26,9 +26,11 @@ RULES = (
 )
 
 
-def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Yield every finding in a localrc."""
-    rc = localrc.load(source, scope)
+def lint(
+    source: Source, scope: Scope, overridden: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """Yield every finding in a localrc; post-config sections may have overridden options."""
+    rc = localrc.load(source, scope, overridden)
     yield from shell_rules.check(rc)
     # With carriage returns in all values, every other rule would break as well.
     if any(line.endswith("\r") for line in source.lines):

@@ -7,9 +7,20 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from stacklab import releases
-from stacklab.installers.devstack.lint import across, linter, local_conf, localrc
+from stacklab.installers.devstack.lint import across, era, known, linter, local_conf, localrc
+from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.sources import named_release
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, newest_release
+from stacklab.lint.era import Era, Ground
+from stacklab.lint.kinds import (
+    Claim,
+    FileKind,
+    LintedFile,
+    Linting,
+    Sureness,
+    era_as_said,
+    newest_release,
+)
+from stacklab.lint.placeholders import SHELL
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.lab import Lab
@@ -18,26 +29,35 @@ from stacklab.model.stack import Installer
 
 # A header of local.conf, even if DevStack would not take it for one: a rule says so then.
 _HEADER = re.compile(rf"^\s*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
+_PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
+_SEVERAL = 2  # names: a single one may be misspelt
 _SUFFIXES = ("", ".sh", ".conf", ".env", ".auto")  # of files that may be a localrc
 
 
-def _find_release(kind: FileKind, source: Source, requested: str) -> Release | None:
-    """Return the release that the user names, else the one that the file's branches name.
-
-    A localrc may be DevStack's half of a Contrail cloud. There the user may name Contrail's
-    release, whose DevStack is then meant: `master`, for one, is Contrail's.
-    """
-    known = releases.of(kind.installer)
+def _find_era(kind: FileKind, source: Source) -> Era:
     rc = across.load(source, kind is LOCAL_CONF, Scope())
-    is_half = "contrail" in rc.value("Q_PLUGIN")
-    is_contrails = is_half and requested in releases.of(Installer.CONTRAIL)
-    if requested in known and not is_contrails:
-        return known[requested]
-    by_branches = known.get(named_release(rc))
-    if by_branches is not None:
-        return by_branches
-    by_contrail = known.get(_find_devstack_of(requested)) if is_half else None
-    return by_contrail or newest_release(kind.installer)
+    if _is_half(rc) and not named_release(rc):
+        line = rc.line("Q_PLUGIN")
+        why = f"line {line} takes Contrail's plugin, which worked with it"
+        return era_as_said(kind, _find_devstack_of(""), Ground.NAME, why)
+    return era.find(kind, rc)
+
+
+def _is_half(rc: Localrc) -> bool:
+    """Return True for DevStack's half of a Contrail cloud."""
+    return "contrail" in rc.value("Q_PLUGIN")
+
+
+def _find_requested(kind: FileKind, source: Source, named: str) -> str:
+    """Return the release that the user means; "" leaves it to the file.
+
+    In DevStack's half of a Contrail cloud, `master`, for one, is Contrail's: it stands for the
+    DevStack beside it, unless the file's branches name another one.
+    """
+    rc = across.load(source, kind is LOCAL_CONF, Scope())
+    if _is_half(rc) and named in releases.of(Installer.CONTRAIL):
+        return "" if named_release(rc) else _find_devstack_of(named)
+    return named
 
 
 def _find_lab_release(kind: FileKind, lab: Lab) -> Release | None:
@@ -69,7 +89,11 @@ LOCALRC = FileKind(
     installer=Installer.DEVSTACK,
     names=frozenset({"localrc"}),
     lint=linter.lint,
-    release=_find_release,
+    consumer="DevStack",
+    word="localrc",
+    syntax=SHELL,
+    era=_find_era,
+    requested=_find_requested,
     lab_release=_find_lab_release,
     is_compared=lambda _source, _scope: True,
 )
@@ -78,7 +102,11 @@ LOCAL_CONF = FileKind(
     installer=Installer.DEVSTACK,
     names=frozenset({"local.conf"}),
     lint=local_conf.lint,
-    release=_find_release,
+    consumer="DevStack",
+    word="local.conf",
+    syntax=SHELL,
+    era=_find_era,
+    requested=_find_requested,
     lab_release=_find_lab_release,
     is_compared=_is_read,
 )
@@ -107,9 +135,17 @@ def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
         return Claim(kind=LOCALRC, sureness=Sureness.PLACE)
     has_name = "localrc" in path.name or path.suffix in _SUFFIXES
     has_services = localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text
+    if not has_services and _is_anothers(source):
+        return None
     if has_name or has_services:
         return Claim(kind=LOCALRC, sureness=Sureness.GUESS)
     return None
+
+
+def _is_anothers(source: Source) -> bool:
+    """Return True if a file sets several variables, none of which any DevStack reads."""
+    names = {match[1] for match in _PLAIN_ASSIGNMENT.finditer(source.text)}
+    return len(names) >= _SEVERAL and names.isdisjoint(known.every_variable())
 
 
 LINTING = Linting(

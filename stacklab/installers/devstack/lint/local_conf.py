@@ -123,7 +123,16 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
             yield from post_config.check(source.name, section.line + 1, section.body)
     if any(section.is_localrc for section in all_sections):
         localrc = Source(name=source.name, text=localrc_text(source))
-        yield from devstack.lint(localrc, scope)
+        yield from devstack.lint(localrc, scope, _find_overridden(all_sections))
+
+
+def _find_overridden(all_sections: tuple[Section, ...]) -> frozenset[str]:
+    """Return the options that sections set once DevStack has written the files."""
+    options: set[str] = set()
+    for section in all_sections:
+        if section.group in PHASES[1:]:
+            options.update(line.partition("=")[0].strip() for line in section.body if "=" in line)
+    return frozenset(options)
 
 
 def _describe_crlf(source: Source, returns: list[int]) -> Finding:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
+from stacklab.installers.devstack.lint import known
+from stacklab.installers.devstack.lint.service_list import Services, find_services
 from stacklab.lint import shell
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import NetworkingMode
@@ -32,42 +34,56 @@ _REFERENCE = re.compile(
 )
 # stackrc has these before it reads localrc.
 PRESET = MappingProxyType(
-    {"DEST": "/opt/stack", "DATA_DIR": "/opt/stack/data", "SERVICE_DIR": "/opt/stack/status"}
+    {
+        "DEST": "/opt/stack",
+        "DATA_DIR": "/opt/stack/data",
+        "SERVICE_DIR": "/opt/stack/status",
+        "REGION_NAME": "RegionOne",
+        "KEYSTONE_REGION_NAME": "RegionOne",
+    }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """The services that a file enables and disables.
-
-    `is_whole` says that the file sets ENABLED_SERVICES; otherwise only changes are known.
-    """
-
-    enabled: Mapping[str, int]  # service -> line
-    disabled: Mapping[str, int]
-    is_whole: bool
-
-    def has(self, *names: str) -> bool:
-        """Return True if this file enables one of them."""
-        return any(name in self.enabled for name in names)
-
-    def find(self, *names: str) -> Iterator[tuple[str, int]]:
-        """Yield those of the names that this file enables, each with its line."""
-        for name in names:
-            if name in self.enabled:
-                yield name, self.enabled[name]
-
-    def lacks(self, *names: str) -> bool:
-        """Return True if certainly none of them is enabled."""
-        if self.has(*names):
-            return False
-        # DevStack's default list, which an incomplete one adds to, may have any of them.
-        return self.is_whole or all(name in self.disabled for name in names)
-
-    def line(self, *names: str) -> int:
-        """Return the line that enables the first of them that is enabled."""
-        _name, line = next(self.find(*names), ("", 0))
-        return line
+# stack.sh, functions or the login have these then, and only they know the value:
+# openstack/devstack@493835a:stack.sh, stackrc and functions-common, above `source $RC_DIR/localrc`.
+ENVIRONMENT = frozenset(
+    {
+        "BASE_SQL_CONN",
+        "BASH_SOURCE",
+        "DEVSTACK_DIR",
+        "DEVSTACK_START_TIME",
+        "ENABLED_SERVICES",
+        "EUID",
+        "FILES",
+        "FUNC_DIR",
+        "GITBRANCH",
+        "GITDIR",
+        "GITREPO",
+        "HOME",
+        "HOSTNAME",
+        "HOST_IP_IFACE",
+        "LANG",
+        "LC_ALL",
+        "LOGNAME",
+        "NOUNSET",
+        "NOVA_ENABLED_APIS",
+        "PATH",
+        "PPID",
+        "PWD",
+        "RANDOM",
+        "RC_DIR",
+        "SECONDS",
+        "SHELL",
+        "STACK_USER",
+        "SUBUNIT_OUTPUT",
+        "TARGET_BRANCH",
+        "TERM",
+        "TOP_DIR",
+        "TRAILING_TARGET_BRANCH",
+        "BRANCHLESS_TARGET_BRANCH",
+        "UID",
+        "USER",
+        "XTRACE",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,8 @@ class Localrc:
     source: Source
     scope: Scope
     script: shell.Script
+    # Options that post-config sections of the same file set, as neutron and nova name them.
+    overridden: frozenset[str] = frozenset()
 
     @property
     def file(self) -> str:
@@ -111,7 +129,25 @@ class Localrc:
         for assignment in self.script.assignments:
             if not assignment.is_element:
                 values[assignment.name] = _value_after(assignment, values)
+        for name in self.broken:
+            values.setdefault(name, None)
         return values
+
+    @cached_property
+    def broken(self) -> Mapping[str, int]:
+        """Return names that somebody meant to set, and that bash leaves unset, with their lines.
+
+        They are told where they stand; that they are missing would be the same once more.
+        """
+        lines: dict[str, int] = {}
+        for call in self.script.calls:
+            names = call.prefix
+            if call.args and call.args[0].raw.startswith(("=", "+=")):
+                names = (*names, call.name)
+            elif call.args and call.name == "set":
+                names = (*names, call.args[0].raw.partition("=")[0])
+            lines.update(dict.fromkeys(names, call.line))
+        return lines
 
     def value(self, name: str) -> str:
         """Return what it holds at the end; "" if it is not set or cannot be told."""
@@ -130,6 +166,12 @@ class Localrc:
         for call in self.script.calls:
             if call.name == function:
                 yield call
+
+    @cached_property
+    def plugins(self) -> frozenset[str]:
+        """Return the plugins that the file enables, perhaps under a condition."""
+        calls = self.calls_of("enable_plugin")
+        return frozenset(call.args[0].text for call in calls if call.args)
 
     def line(self, name: str) -> int:
         """Return the line of its last value; 0 if it is not set."""
@@ -156,7 +198,15 @@ class Localrc:
     @cached_property
     def services(self) -> Services:
         """Return ENABLED_SERVICES after the whole file, as DevStack's functions change it."""
-        return _find_services(self.script, is_final=self.disable_is_final)
+        return find_services(
+            self.script, is_final=self.disable_is_final, defaults=self.default_services
+        )
+
+    @property
+    def default_services(self) -> str:
+        """Return the list that stackrc begins with, as its text; "" where it is not known."""
+        release = self.scope.release
+        return known.default_services(release.name) if release else ""
 
     @property
     def disable_is_final(self) -> bool:
@@ -219,9 +269,10 @@ def names_services(text: str) -> bool:
     return "enable_service" in text or "Q_PLUGIN" in text or "n-cpu" in text
 
 
-def load(source: Source, scope: Scope) -> Localrc:
+def load(source: Source, scope: Scope, overridden: frozenset[str] = frozenset()) -> Localrc:
     """Read a localrc."""
-    return Localrc(source=source, scope=scope, script=shell.read(source.text))
+    script = shell.read(source.text)
+    return Localrc(source=source, scope=scope, script=script, overridden=overridden)
 
 
 def expand(word: shell.Word, values: Mapping[str, str | None]) -> str | None:
@@ -260,87 +311,3 @@ def _value_after(assignment: shell.Assignment, values: dict[str, str | None]) ->
     if value is None or before is None:
         return None
     return before + value
-
-
-def _find_services(script: shell.Script, *, is_final: bool) -> Services:
-    """Return the services that the statements of a localrc leave enabled and disabled.
-
-    Statements under a condition are passed over: whether they run is not known here.
-    """
-    changes = _ServiceChanges(is_final=is_final)
-    for statement in script.statements:
-        if statement.conditional:
-            continue
-        if isinstance(statement, shell.Call):
-            changes.apply_call(statement)
-        elif statement.name == "ENABLED_SERVICES":
-            changes.apply_assignment(statement)
-    return changes.final_services()
-
-
-@dataclass(slots=True, kw_only=True)
-class _ServiceChanges:
-    """ENABLED_SERVICES while a localrc is read; each name comes with the line that gave it."""
-
-    is_final: bool  # disable_service wins over any later enable_service
-    enabled: dict[str, int] = field(default_factory=dict)
-    disabled: dict[str, int] = field(default_factory=dict)
-    is_whole: bool = False  # the list does not go on from DevStack's default
-
-    def apply_assignment(self, assignment: shell.Assignment) -> None:
-        """Take `ENABLED_SERVICES=` or `+=`; `=$ENABLED_SERVICES,...` appends, too."""
-        is_addition = assignment.is_appended or "ENABLED_SERVICES" in assignment.value.names
-        if not is_addition:
-            self._empty_list()
-        for name in _split_list(assignment.value.text):
-            self.enabled[name] = assignment.line
-
-    def apply_call(self, call: shell.Call) -> None:
-        """Take a call of one of DevStack's functions that change the list."""
-        if call.name == "disable_all_services":
-            self._empty_list()
-        elif call.name == "enable_service":
-            for argument in call.args:
-                self._enable_listed(argument)
-        elif call.name == "disable_service":
-            # Unlike enable_service, it does not split its arguments at commas.
-            for argument in call.args:
-                self.disabled[argument.text] = argument.line
-                self.enabled.pop(argument.text, None)
-
-    def final_services(self) -> Services:
-        """Return the final list: a `-name` in it takes out `name`, wherever that stands."""
-        negated: dict[str, int] = {}
-        for name, line in self.enabled.items():
-            if name.startswith("-"):
-                negated[name.removeprefix("-")] = line
-        remaining: dict[str, int] = {}
-        for name, line in self.enabled.items():
-            if not name.startswith("-") and name not in negated:
-                remaining[name] = line
-        return Services(
-            enabled=remaining,
-            disabled={**self.disabled, **negated},
-            is_whole=self.is_whole,
-        )
-
-    def _empty_list(self) -> None:
-        self.enabled.clear()
-        self.is_whole = True
-
-    def _enable_listed(self, argument: shell.Word) -> None:
-        for name in _split_list(argument.text):
-            # A final disable_service wins, though it stands above.
-            if not (self.is_final and name in self.disabled):
-                self.enabled[name] = argument.line
-
-
-def _split_list(text: str) -> Iterator[str]:
-    """Yield the names of a comma-separated list.
-
-    DevStack splits it without bash, so blanks do not separate.
-    """
-    for name in text.split(","):
-        # $ENABLED_SERVICES and other references are not names of services.
-        if name and "$" not in name:
-            yield name

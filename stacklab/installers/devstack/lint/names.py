@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from stacklab import releases
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.model.release import Release
-from stacklab.model.stack import Installer
 
 RULES = (
     rule(
         "devstack-service-name",
         "a service that is nearly one of DevStack's",
         "openstack/devstack@493835a:functions-common: is_service_enabled",
+    ),
+    warning(
+        "devstack-gone-service",
+        "a service that the release does not have",
+        "openstack/devstack: lib/ at each release's tag",
+    ),
+    rule(
+        "devstack-service-plugin",
+        "a service whose plugin is not enabled",
+        "openstack/devstack: lib/ at each release's tag; the plugins' devstack/settings",
     ),
     rule(
         "devstack-name",
@@ -28,103 +36,11 @@ RULES = (
     warning(
         "devstack-inert",
         "a variable that the release does not read",
-        "localrc/releases.yaml: inert",
+        "localrc/releases.yaml: inert; localrc/devstack/variables.yaml, from each release's tag",
     ),
 )
 _BOOK = Book(RULES)
 
-# What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the
-# last release ("" for one that still has them), and the names; established by `git grep` at each
-# release's tag.
-# The rows are sorted by first release, then by last one.
-_ERAS = (
-    (
-        "havana",
-        "",
-        """c-api c-bak c-sch c-vol cinder g-api glance horizon key ldap mysql n-api n-api-meta
-        n-cond n-cpu n-novnc n-sch n-spice neutron nova postgresql q-agt q-dhcp q-l3 q-meta
-        q-svc rabbit s-account s-container s-object s-proxy swift tempest tls-proxy""",
-    ),
-    ("havana", "juno", "baremetal ryu"),
-    (
-        "havana",
-        "kilo",
-        """ceilometer-acentral ceilometer-acompute ceilometer-alarm-evaluator
-        ceilometer-alarm-notifier ceilometer-api ceilometer-collector qpid tr-api tr-cond
-        tr-tmgr trove zeromq""",
-    ),
-    ("havana", "liberty", "ir-api ir-cond n-obj q-vpn"),
-    ("havana", "mitaka", "q-fwaas q-lbaas"),
-    ("havana", "newton", "h-api h-api-cfn h-api-cw h-eng"),
-    ("havana", "ocata", "heat n-crt q-domua"),
-    ("havana", "stein", "n-cauth n-cell n-cell-child n-cell-region n-net swift3"),
-    ("havana", "ussuri", "g-reg"),
-    ("havana", "victoria", "n-xvnc"),
-    (
-        "icehouse",
-        "kilo",
-        "ceilometer-anotification gantt odl-compute odl-server sahara zaqar-server",
-    ),
-    ("icehouse", "", "dstat q-metering"),
-    ("juno", "mitaka", "ceph"),
-    ("liberty", "ussuri", "g-search peakmem_tracker"),
-    ("liberty", "", "keystone n-sproxy"),
-    ("mitaka", "ocata", "g-glare"),
-    (
-        "newton",
-        "",
-        """neutron-agent neutron-api neutron-dhcp neutron-l3 neutron-metadata-agent
-        neutron-metering placement""",
-    ),
-    ("ocata", "", "placement-api placement-client"),
-    ("pike", "", "etcd3 memory_tracker n-cond-cell n-super-cond"),
-    ("rocky", "", "n-novnc-cell n-spice-cell n-sproxy-cell neutron-rpc-server s-container-sync"),
-    ("train", "", "s3api tcpdump"),
-    (
-        "victoria",
-        "",
-        """neutron-dns neutron-qos ovn-controller ovn-controller-vtep ovn-northd ovs-vswitchd
-        ovs-vtep ovsdb-server q-dns q-ovn-metadata-agent q-qos""",
-    ),
-    ("wallaby", "", "g-api-r neutron-log q-log"),
-    ("yoga", "", "neutron-placement neutron-trunk q-placement q-trunk"),
-    ("2023.1", "", "file_tracker"),
-    ("2023.2", "", "neutron-segments"),
-    ("2024.1", "", "neutron-ovn-agent neutron-ovn-metadata-agent q-ovn-agent"),
-    ("2024.2", "", "neutron-ovn-maintenance-worker neutron-periodic-workers openstack-cli-server"),
-    ("2025.1", "", "atop"),
-)
-# Plugins' own, as far as they look like DevStack's.
-_PLUGINS = frozenset(
-    {
-        "etcd",
-        "h-api-cloudwatch",
-        "m-api",
-        "m-dat",
-        "m-sch",
-        "m-shr",
-        "neutron-agt",
-        "neutron-server",
-        "neutron-vpnaas",
-        "o-api",
-        "o-cw",
-        "o-da",
-        "o-hk",
-        "o-hm",
-        "q-bgp",
-        "q-dr",
-        "q-dr-agent",
-        "q-fwaas-v1",
-        "q-fwaas-v2",
-        "q-lbaasv1",
-        "q-lbaasv2",
-        "q-sriov-agt",
-        "zun-api",
-        "zun-cni-daemon",
-        "zun-compute",
-        "zun-wsproxy",
-    }
-)
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 _NEAR_SERVICE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
 
@@ -170,49 +86,16 @@ def check(rc: Localrc) -> Iterator[Finding]:
     yield from _find_unknown_services(rc)
     yield from _find_unknown_variables(rc)
     if rc.scope.release is not None:
+        yield from _find_gone_services(rc, rc.scope.release)
+        yield from _find_missing_plugins(rc, rc.scope.release)
         yield from _find_inert_names(rc, rc.scope.release)
-
-
-def services(release: Release | None) -> frozenset[str]:
-    """Return the services that a release knows; of all releases if none is given."""
-    known = list(releases.of(Installer.DEVSTACK))  # the newest first
-    if release is None or release.name not in known:
-        return _find_every_service()
-    age = known.index(release.name)
-    names = _services_in_row(release)
-    for first, last, era_names in _ERAS:
-        is_begun = age <= known.index(first)
-        is_over = last != "" and age < known.index(last)
-        if is_begun and not is_over:
-            names.update(era_names.split())
-    # A replaced name has a rule of its own.
-    return frozenset(names - release.replaced.keys())
-
-
-def _services_in_row(release: Release) -> set[str]:
-    """Return the services that a release's row names as current."""
-    names = set(release.replaced.values())
-    for listed in release.services.values():
-        names.update(listed)
-    return names
-
-
-@functools.cache
-def _find_every_service() -> frozenset[str]:
-    """Return every name that any release or plugin has."""
-    names = set(_PLUGINS)
-    for _first, _last, era_names in _ERAS:
-        names.update(era_names.split())
-    for release in releases.of(Installer.DEVSTACK).values():
-        names |= _services_in_row(release) | release.replaced.keys()
-    return frozenset(names)
 
 
 def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
     """Yield services that no release has, if they are near to one that this release has."""
-    known = services(rc.scope.release)
-    nearest = Near(known, cutoff=_NEAR_SERVICE)
-    sorted_letters = {_sort_letters(name): name for name in sorted(known)}
+    names = known.services(rc.scope.release)
+    nearest = Near(names, cutoff=_NEAR_SERVICE)
+    sorted_letters = {_sort_letters(name): name for name in sorted(names)}
 
     def guess(name: str) -> str:
         # Swapped letters are the more frequent mistake, and cheaper to find.
@@ -220,19 +103,20 @@ def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
 
     for name, line in _find_unknown(rc.services.enabled):
         near = guess(name)
-        if near:
+        # A plugin's settings are not read, so nothing is known of names that may be its own.
+        if near and not known.may_be_of_plugin(name, rc.plugins):
             yield _describe_service(rc, name, line, near, "nothing is started for it")
     for name, line in _find_unknown(rc.services.disabled):
         near = guess(name)
         effect = f"nothing is disabled: {near} stays as it is"
-        if near:
+        if near and not known.may_be_of_plugin(name, rc.plugins):
             yield _describe_service(rc, name, line, near, effect)
 
 
 def _find_unknown(lines: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """Yield services that no release has, with their lines; what is not a name has other rules."""
     for name, line in lines.items():
-        if name not in _find_every_service() and _SERVICE.fullmatch(name):
+        if name not in known.every_service() and _SERVICE.fullmatch(name):
             yield name, line
 
 
@@ -288,16 +172,65 @@ def _find_used_names(rc: Localrc) -> set[str]:
     return used
 
 
+def _find_gone_services(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield enabled services that the release starts nothing for, and that nothing replaced."""
+    current = known.services(release)
+    eras = known.service_eras()
+    for name, line in rc.services.enabled.items():
+        is_told = name in current or name in release.replaced or name == "n-net"
+        if is_told or name not in eras or known.may_be_of_plugin(name, rc.plugins):
+            continue
+        first, last = eras[name]
+        when = f"{last} was the last to have it"
+        if not last or not known.is_before(last, release.name):
+            when = f"{first} is the first to have it"
+        plugin = known.plugin_of_service().get(name)
+        if plugin is None:
+            yield _BOOK.finding(
+                "devstack-gone-service",
+                rc.file,
+                line,
+                effect=f"DevStack {release.name} starts nothing for {name}: {when}",
+                fix=f"remove {name}",
+            )
+
+
+def _find_missing_plugins(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield services of plugins that the file does not enable."""
+    # Another file may enable them.
+    if any(call.name in (".", "source") for call in rc.script.calls):
+        return
+    current = known.services(release)
+    reported: set[str] = set()
+    for name, line in rc.services.enabled.items():
+        plugin = known.plugin_of_service().get(name, "")
+        is_there = not plugin or name in current or known.may_be_of_plugin(name, rc.plugins)
+        # Of a plugin's services the first tells all.
+        if is_there or plugin in reported or "plugins" not in release.options:
+            continue
+        reported.add(plugin)
+        yield _BOOK.finding(
+            "devstack-service-plugin",
+            rc.file,
+            line,
+            effect=f"nothing is started for {name}: it is of {plugin}'s plugin, which this file "
+            "does not enable",
+            fix=f"enable_plugin {plugin} https://opendev.org/openstack/{plugin}",
+        )
+
+
 def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
     """Yield variables that the release does not read."""
     is_half = "contrail" in rc.value("Q_PLUGIN")
     fix = "remove the line"
     if rc.scope.lab is None:
         fix = "remove the line, or say which release the file is for"
+    used = _find_used_names(rc)
     for name in rc.values:
-        reason = release.inert.get(name)
-        # The other half's contrail.sh wants the same secrets.
-        if not reason or (is_half and name == "SERVICE_TOKEN"):
+        reason = release.inert.get(name) or _why_unread(rc, name, release)
+        # The other half's contrail.sh wants the same secrets. A name that the file itself uses
+        # has a reader; one that other lines lead to is told by what becomes of them.
+        if not reason or name in used or (is_half and name == "SERVICE_TOKEN"):
             continue
         yield _BOOK.finding(
             "devstack-inert",
@@ -306,3 +239,13 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
             effect=f"DevStack {release.name} does not read {name}: {reason}",
             fix=fix,
         )
+
+
+def _why_unread(rc: Localrc, name: str, release: Release) -> str:
+    """Return why a variable of older releases is not read; "" if it is, or a plugin may."""
+    first, last = known.variable_eras().get(name, ("", ""))
+    if not last or known.is_in(release.name, first, last):
+        return ""
+    if known.may_be_of_plugin(name, rc.plugins) or not known.is_before(last, release.name):
+        return ""
+    return f"{last} was the last to do so"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint.localrc import Localrc
@@ -15,12 +16,82 @@ RULES = (
     rule("devstack-plugin-twice", "a plugin that is enabled twice", f"{_COMMON}: enable_plugin"),
     rule("devstack-plugin-url", "a plugin without its URL", f"{_COMMON}: enable_plugin"),
     rule(
+        "devstack-plugin-retired",
+        "a plugin whose repository is empty but for a README",
+        "openstack/governance: reference/legacy.yaml; openstack/networking-ovn@0f98803f",
+    ),
+    rule(
         "devstack-plugin-release",
         "a plugin for a release without enable_plugin",
         "openstack/devstack@2c65e71a",
     ),
 )
 _BOOK = Book(RULES)
+
+# Of DevStack's plugin registries, liberty-eol to 493835a, those that governance lists as legacy.
+_RETIRED = frozenset(
+    {
+        "app-catalog-ui",
+        "astara",
+        "castellan-ui",
+        "ceilometer-powervm",
+        "congress",
+        "cue",
+        "devstack-plugin-pika",
+        "devstack-plugin-zmq",
+        "dragonflow",
+        "ec2-api",
+        "fuxi",
+        "gnocchi",
+        "karbor",
+        "karbor-dashboard",
+        "kuryr-kubernetes",
+        "monasca-analytics",
+        "monasca-api",
+        "monasca-ceilometer",
+        "monasca-events-api",
+        "monasca-log-api",
+        "monasca-transform",
+        "murano",
+        "networking-calico",
+        "networking-hyperv",
+        "networking-l2gw",
+        "networking-midonet",
+        "networking-ofagent",
+        "networking-onos",
+        "networking-ovn",
+        "networking-powervm",
+        "neutron-lbaas",
+        "neutron-lbaas-dashboard",
+        "nova-powervm",
+        "panko",
+        "qinling",
+        "qinling-dashboard",
+        "sahara",
+        "sahara-dashboard",
+        "searchlight",
+        "searchlight-ui",
+        "senlin",
+        "solum",
+        "tricircle",
+        "venus",
+        "venus-dashboard",
+    }
+)
+# What does their work now.
+_INSTEAD = {
+    "gnocchi": "take it from https://github.com/gnocchixyz/gnocchi",
+    "networking-calico": "take it from https://github.com/projectcalico/calico",
+    "networking-l2gw": "take it from https://opendev.org/x/networking-l2gw",
+    "networking-ovn": "remove the line: OVN is DevStack's own since Victoria",
+    "neutron-lbaas": "enable_plugin octavia https://opendev.org/openstack/octavia",
+    "neutron-lbaas-dashboard": "enable_plugin octavia-dashboard "
+    "https://opendev.org/openstack/octavia-dashboard",
+}
+_HEADS = ("", "master", "main")
+_OF_OPENSTACK = re.compile(
+    r"(?:opendev\.org|openstack\.org|github\.com|GIT_BASE\}?)[:/](?:p/)?openstack/(?P<name>[\w.-]+)$"
+)
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
@@ -38,7 +109,26 @@ def check(rc: Localrc) -> Iterator[Finding]:
             yield _describe_missing_url(rc, call, name)
         elif name in first_lines:
             yield _describe_second_call(rc, call, name, first_lines[name])
+        else:
+            yield from _check_retired(rc, call)
         first_lines.setdefault(name, call.line)
+
+
+def _check_retired(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
+    """Yield a plugin whose head holds nothing; its branches and tags may be there still."""
+    match = _OF_OPENSTACK.search(call.args[1].text.rstrip("/").removesuffix(".git"))
+    ref = call.args[2].text if len(call.args) > 2 else ""
+    if match is None or match["name"] not in _RETIRED or ref not in _HEADS:
+        return
+    repository = match["name"]
+    yield _BOOK.finding(
+        "devstack-plugin-retired",
+        rc.file,
+        call.line,
+        effect=f"stack.sh clones {repository}, which was retired and holds a README alone, and "
+        "goes on without it",
+        fix=_INSTEAD.get(repository, "write a branch or tag that has it, or remove the line"),
+    )
 
 
 def _describe_unknown_function(rc: Localrc, call: shell.Call, release: Release) -> Finding:

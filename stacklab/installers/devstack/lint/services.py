@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
@@ -28,6 +29,11 @@ RULES = (
         "devstack-service-list",
         "a list of services with the wrong separator",
         f"{_COMMON}: is_service_enabled",
+    ),
+    warning(
+        "devstack-service-order",
+        "a list of services that works by its order alone",
+        f"{_COMMON}: disable_service, is_service_enabled",
     ),
     warning(
         "devstack-replaced-service",
@@ -180,6 +186,16 @@ def _find_joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
         if "," not in argument.text:
             continue
         names = [part for part in argument.text.split(",") if part]
+        if argument.text in rc.services.in_order:
+            yield _BOOK.finding(
+                "devstack-service-order",
+                rc.file,
+                call.line,
+                effect=f"DevStack finds {argument.text} as one text, because the list has these "
+                "names in just this order",
+                fix=f"disable_service {' '.join(names)}",
+            )
+            continue
         yield _BOOK.finding(
             "devstack-service-list",
             rc.file,
@@ -196,6 +212,8 @@ def _find_replaced_services(rc: Localrc, release: Release) -> Iterator[Finding]:
     for name, line in rc.services.enabled.items():
         if name in excepted or name not in release.replaced:
             continue
+        if known.is_started(release, name):
+            continue  # the release has both, and starts what is asked for
         successor = release.replaced[name]
         yield _BOOK.finding(
             "devstack-replaced-service",

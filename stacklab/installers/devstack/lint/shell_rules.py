@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from stacklab.installers.devstack.lint import shell_commands
-from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.localrc import ENVIRONMENT, PRESET, Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -190,6 +190,10 @@ def _find_lost_values(rc: Localrc) -> Iterator[Finding]:
         if before is None or name in assignment.value.names or name in rc.uncertain:
             continue
         is_used = last_uses.get(name, 0) > before.line
+        if before.value.raw == assignment.value.raw and not _changed_between(
+            rc, before, assignment
+        ):
+            continue  # the same once more: nothing is lost
         # A spec's own line is to replace the one that was rendered above it.
         is_from_spec = before.line < spec_line < assignment.line
         if not is_used and not is_from_spec:
@@ -200,6 +204,15 @@ def _find_lost_values(rc: Localrc) -> Iterator[Finding]:
                 effect=f"bash uses this value of {name}, and loses the one of line {before.line}",
                 fix=f"keep one of lines {before.line} and {assignment.line}",
             )
+
+
+def _changed_between(rc: Localrc, before: shell.Assignment, after: shell.Assignment) -> bool:
+    """Return True if a variable that both values refer to is set between their lines."""
+    between = range(before.line, after.line)
+    return any(
+        assignment.name in after.value.names and assignment.line in between
+        for assignment in rc.script.assignments
+    )
 
 
 def _find_spec_line(rc: Localrc) -> int:
@@ -240,6 +253,10 @@ def _check_early_use(
 ) -> Finding | None:
     """Return the finding of a value that refers to a name before it is set; None if it is set."""
     line = assignment.line
+    if name in ENVIRONMENT or name in rc.broken:
+        return None  # it has a value already, or its own line is told
+    if name in first_lines and first_lines[name] > line and name in PRESET:
+        return _check_preset(rc, assignment, name, first_lines[name])
     if name in first_lines and first_lines[name] > line:
         reason = f"is set on line {first_lines[name]} only"
         verb = "move "
@@ -255,6 +272,22 @@ def _check_early_use(
         line,
         effect=f"{assignment.name} gets an empty text for ${name}, which {reason}",
         fix=f"{verb}{name}=... above line {line}",
+    )
+
+
+def _check_preset(
+    rc: Localrc, assignment: shell.Assignment, name: str, set_on: int
+) -> Finding | None:
+    """Return the finding of a value that takes stackrc's default of a name that is set below."""
+    if rc.values.get(name) == PRESET[name]:
+        return None
+    return _BOOK.finding(
+        "shell-used-before-set",
+        rc.file,
+        assignment.line,
+        effect=f"{assignment.name} gets {PRESET[name]} for ${name}, the default: line {set_on} "
+        "sets it too late",
+        fix=f"move {name}=... above line {assignment.line}",
     )
 
 

@@ -150,6 +150,14 @@ def named_release(rc: Localrc) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
+def naming_line(rc: Localrc, release: str) -> tuple[int, str]:
+    """Return the first line that names a release, and by which branch; (0, "") if none does."""
+    for ref in _find_refs(rc):
+        if _release_in(ref) == release:
+            return ref.line, ref.ref
+    return 0, ""
+
+
 def _release_in(ref: _Ref) -> str:
     """Return the release that a branch or tag names; "" if it does not name one."""
     match = _STABLE.fullmatch(ref.ref)

@@ -11,7 +11,6 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.model.release import Release
 
 _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (
@@ -60,7 +59,7 @@ class _InventoryGroup:
 _Groups = Mapping[str, _InventoryGroup]
 
 
-def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Finding]:
+def lint(source: Source, scope: Scope, release: str) -> Iterator[Finding]:
     """Yield every finding in an inventory in INI form."""
     groups = _read_groups(source)
     if "control" not in groups and "baremetal" not in groups:
@@ -91,12 +90,13 @@ def _read_groups(source: Source) -> _Groups:
     return groups
 
 
-def _check_missing_groups(file: str, groups: _Groups, release: Release | None) -> Iterator[Finding]:
+def _check_missing_groups(file: str, groups: _Groups, release: str) -> Iterator[Finding]:
     """Yield one finding for all groups that the release's plays name, and the file lacks."""
     known = known_names()
+    if release not in known.groups:
+        return
     # A file of another release may have a group more or less, which is what is told here.
-    release_name = known.name_of_release(release)
-    wanted = known.groups[release_name] - {*TOP, "deployment"}
+    wanted = known.groups[release] - {*TOP, "deployment"}
     missing = sorted(wanted - groups.keys())
     if not missing or len(missing) == len(wanted):
         return  # without any, the services' groups are in a file beside it
@@ -107,10 +107,10 @@ def _check_missing_groups(file: str, groups: _Groups, release: Release | None) -
         "kolla-inventory-groups",
         file,
         0,
-        effect=f"plays of kolla-ansible {release_name} need groups that are missing: {shown}",
+        effect=f"plays of kolla-ansible {release} need groups that are missing: {shown}",
         fix=(
             "take all below [deployment] from ansible/inventory/multinode of kolla-ansible "
-            f"{release_name}"
+            f"{release}"
         ),
     )
 

@@ -17,7 +17,6 @@ from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import YamlEntry
-from stacklab.model.release import Release
 from stacklab.model.stack import Installer
 from stacklab.words import nearest
 
@@ -97,8 +96,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     name = PurePosixPath(source.name).name
     if not name.endswith((".yml", ".yaml")):
         # An inventory does not name its release.
-        release = _choose_release(scope, "")
-        yield from kolla_inventory.lint(source, scope, release)
+        yield from kolla_inventory.lint(source, scope, _choose_release(scope, ""))
         return
     root = yaml_tree.mapping(source, _BOOK, "kolla-yaml", "`key: value` lines")
     if isinstance(root, Finding):
@@ -114,11 +112,13 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Finding]:
     """Yield every finding in a globals.yml that is a mapping."""
     named_release = root.get("openstack_release")
+    release = _choose_release(scope, named_release.text if named_release else "")
     given = GlobalsFile(
         file=source.name,
         root=root,
         scope=scope,
-        release=_choose_release(scope, named_release.text if named_release else ""),
+        release=releases.of(Installer.KOLLA).get(release),
+        release_name=release,
         names=known_names(),
     )
     yield from _check_unknown(given)
@@ -131,16 +131,20 @@ def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Fin
     yield from kolla_network.check(given)
 
 
-def _choose_release(scope: Scope, named: str) -> Release | None:
+def _choose_release(scope: Scope, named: str) -> str:
     """Return the lab's release, else the one that the file names, else the table's first."""
+    if scope.era is not None:
+        return scope.era.release
     if scope.release is not None:
-        return scope.release
+        return scope.release.name
     known = releases.of(Installer.KOLLA)
-    return known.get(named) or next(iter(known.values()), None)
+    return named if named in known else next(iter(known))
 
 
 def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
     """Yield variables that kolla-ansible does not read, if they can't be somebody's own."""
+    if not given.is_known:
+        return
     current = given.names.variables[given.release_name]
     ever = given.names.ever  # asked once, as it is put together each time
     # Names that the file itself uses have a reader, whatever they resemble.
@@ -177,13 +181,8 @@ def _names_in_templates(given: GlobalsFile) -> set[str]:
 
 def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
     """Return the finding for a variable of other releases."""
-    fix = "remove the line"
-    # The row tells which service replaced which; a variable has its name as a part of its own.
-    replaced = given.release.replaced if given.release is not None else {}
-    for old, new in replaced.items():
-        if new and old in entry.key:
-            fix = f"write {entry.key.replace(old, new)}"
-    having = ", ".join(given.names.having(entry.key))
+    instead = given.names.successor(entry.key, given.release_name)
+    having = given.names.lifetime(entry.key)
     return _BOOK.finding(
         "kolla-gone-variable",
         given.file,
@@ -191,7 +190,7 @@ def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
         effect=(
             f"kolla-ansible {given.release_name} does not read {entry.key}, which is of {having}"
         ),
-        fix=fix,
+        fix=f"write {instead}" if instead else "remove the line",
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from stacklab.installers.kolla.lint import linter
+from stacklab.installers.kolla.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.placeholders import YAML
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
@@ -24,6 +25,11 @@ FILES = FileKind(
     installer=Installer.KOLLA,
     names=frozenset({"globals.yml", "passwords.yml"}),
     lint=linter.lint,
+    consumer="kolla-ansible",
+    word="kolla",
+    syntax=YAML,
+    releases=era.newest_first,
+    era=era.find,
 )
 
 

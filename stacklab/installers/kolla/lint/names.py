@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stacklab import facts
-from stacklab.model.release import Release
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
+_FEW = 3  # releases that are listed one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class KnownNames:
     variables: Mapping[str, frozenset[str]]
     groups: Mapping[str, frozenset[str]]
     roles: frozenset[str]
+    replaced: Mapping[str, str]  # a word in a name -> the one that took its place
 
     @property
     def ever(self) -> frozenset[str]:
@@ -34,11 +35,20 @@ class KnownNames:
         """Return the releases that have a variable."""
         return tuple(release for release in self.releases if variable in self.variables[release])
 
-    def name_of_release(self, release: Release | None) -> str:
-        """Return the release by the table's name; the newest stable one if it is unknown."""
-        if release is not None and release.name in self.releases:
-            return release.name
-        return self.releases[-2]
+    def successor(self, variable: str, release: str) -> str:
+        """Return the variable of a release that took another one's place; "" if none did."""
+        for word, instead in self.replaced.items():
+            name = variable.replace(word, instead)
+            if word in variable and name in self.variables.get(release, ()):
+                return name
+        return ""
+
+    def lifetime(self, variable: str) -> str:
+        """Return which releases have a variable: `train to yoga`, or their list."""
+        having = self.having(variable)
+        first, last = self.releases.index(having[0]), self.releases.index(having[-1])
+        is_whole = last - first + 1 == len(having) > _FEW
+        return f"{having[0]} to {having[-1]}" if is_whole else ", ".join(having)
 
 
 @functools.cache
@@ -52,25 +62,34 @@ def known_names(path: Path = TABLE) -> KnownNames:
         variables=_names_by_release(variables, releases),
         groups=_names_by_release(groups, releases),
         roles=frozenset(variables["roles"].split()),
+        replaced=MappingProxyType(data["replaced"]),
     )
 
 
 def _names_by_release(
     section: Mapping[str, str | Mapping[str, str]], releases: tuple[str, ...]
 ) -> Mapping[str, frozenset[str]]:
-    names = {release: _names_of_release(section, release) for release in releases}
+    names = {release: _names_of_release(section, release, releases) for release in releases}
     return MappingProxyType(names)
 
 
 def _names_of_release(
-    section: Mapping[str, str | Mapping[str, str]], release: str
+    section: Mapping[str, str | Mapping[str, str]], release: str, releases: tuple[str, ...]
 ) -> frozenset[str]:
     """Return the names that every release has, and those of this one."""
     names = set(str(section["all"]).split())
     some = section["some"]
     assert isinstance(some, Mapping)
-    # Names that only a few releases have, by the list of these releases: "2025.2 2026.1".
+    # Names that only some releases have, by these releases: "2025.2 2026.1", "train..yoga".
     for having, words in some.items():
-        if release in having.split():
+        if release in _read_releases(having, releases):
             names.update(words.split())
     return frozenset(names)
+
+
+def _read_releases(having: str, releases: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the releases of a list `2025.1 2025.2`, or of a range `train..yoga`."""
+    first, dots, last = having.partition("..")
+    if not dots:
+        return tuple(having.split())
+    return releases[releases.index(first) : releases.index(last) + 1]

@@ -20,13 +20,14 @@ class GlobalsFile:
     file: str
     root: YamlEntry
     scope: Scope
-    release: Release | None
+    release: Release | None  # its row; None for those of which names alone are known
+    release_name: str
     names: KnownNames
 
     @property
-    def release_name(self) -> str:
-        """Return the release by the names' table; the newest stable one if none is known."""
-        return self.names.name_of_release(self.release)
+    def is_known(self) -> bool:
+        """Return True if the names of the release are known."""
+        return self.release_name in self.names.releases
 
     def fixed_entry(self, name: str) -> YamlEntry | None:
         """Return the entry of a variable that is set; None if Jinja decides its value."""

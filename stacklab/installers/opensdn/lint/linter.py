@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab import releases
-from stacklab.installers.opensdn.lint import cloud, instances
+from stacklab.installers.opensdn.lint import cloud, instances, keys
 from stacklab.installers.opensdn.lint.read import Instances
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
 
-_AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
 _FORM = (
     rule(
         "opensdn-yaml", "a file that is not YAML, or not a mapping", "YAML 1.1, as PyYAML reads it"
@@ -24,21 +22,9 @@ _FORM = (
         "a key that is given twice",
         "ansible-core: `Using last defined value only`",
     ),
-    rule("opensdn-section", "a section that the playbooks do not read", f"{_AT}/opensdn_deployer"),
 )
-RULES = (*_FORM, *instances.RULES, *cloud.RULES)
+RULES = (*_FORM, *keys.RULES, *instances.RULES, *cloud.RULES)
 _BOOK = Book(RULES)
-_SECTIONS = (
-    "provider_config",
-    "instances",
-    "global_configuration",
-    "contrail_configuration",
-    "default_configuration",
-    "kolla_config",
-    "remote_locations",
-    "contrail_ansible_environment",
-    "orchestrator",
-)
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
@@ -58,17 +44,4 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 def _check_keys(file: Instances) -> Iterator[Finding]:
     yield from yaml_tree.doubles(file.root, _BOOK, "opensdn-duplicate-key", file.name)
-    # Nearly the same only: other keys are variables for the playbooks, and anybody's own.
-    nearest_section = Near(_SECTIONS, cutoff=0.88)
-    for entry in file.root.items:
-        if entry.key in _SECTIONS:
-            continue
-        meant = nearest_section(entry.key)
-        if meant:
-            yield _BOOK.finding(
-                "opensdn-section",
-                file.name,
-                entry.line,
-                effect=f"the playbooks do not read {entry.key}",
-                fix=f"write {meant}:",
-            )
+    yield from keys.check(file)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from stacklab.installers.opensdn.lint import linter
+from stacklab.installers.opensdn.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.placeholders import YAML
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
@@ -21,6 +22,10 @@ INSTANCES = FileKind(
     installer=Installer.OPENSDN,
     names=frozenset({"instances.yaml"}),
     lint=linter.lint,
+    consumer="tf-ansible-deployer",
+    word="opensdn",
+    syntax=YAML,
+    era=era.find,
 )
 
 

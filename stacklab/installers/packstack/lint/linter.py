@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from stacklab import releases
-from stacklab.installers.packstack.keys import Key, KeyTable, key_table
+from stacklab.installers.packstack.keys import Key, KeyTable, key_table, old_names_of
 from stacklab.installers.packstack.lint import bridges, form, hosts, ini, networks, values
+from stacklab.installers.packstack.lint.era import fitting_releases
 from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile, name_first
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.model.stack import Installer
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _KEYS = (
@@ -43,18 +42,9 @@ _KEYS = (
 RULES = (*form.RULES, *_KEYS, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
 _BOOK = Book(RULES)
 
-_SEVERAL = 2  # keys that only another release has
 _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
 # What a shell would take, and configparser makes a part of the key.
 _SHELL_WORD = re.compile(r"^(EXPORT|SET)\s+")
-
-
-class _Fit(NamedTuple):
-    """The fit of a release to a file's keys; the better of two is the greater one."""
-
-    read_keys: int  # by present or deprecated names
-    present_keys: int
-    rank: int  # the release's place among all, oldest first
 
 
 class _UnreadEntry(NamedTuple):
@@ -83,51 +73,26 @@ def _read_file(source: Source, scope: Scope) -> AnswerFile:
     """Return the file as its release reads it; without one, the keys tell the release."""
     keys = key_table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
-    if scope.release is not None:
-        release = keys.name(scope.release.name)
-    else:
-        # Which parser reads it depends on the release; names are the same to both, or nearly.
-        names = {entry.key for entry in ini.read_answers(lines).entries}
-        release = guess_release(keys, names)
+    release = _choose_release(keys, lines, scope)
     answers = ini.read_answers(lines, python2=keys.is_before(release, PYTHON3))
     return AnswerFile(file=source.name, answers=answers, table=keys, release=release, scope=scope)
 
 
-def guess_release(keys: KeyTable, names: Collection[str]) -> str:
-    """Return the release that a file is probably for.
-
-    It is the newest, unless another one knows two keys more.
-
-    One key of another age is a slip, and is to be told; several are an old file.
-    """
-    rows = releases.of(Installer.PACKSTACK)
-    known = [release for release in keys.releases if release in rows]
-    fits = [_measure_fit(keys.keys_of(release), names, rank) for rank, release in enumerate(known)]
-    best, newest = max(fits), fits[-1]
-    is_clear = best.read_keys - newest.read_keys >= _SEVERAL
-    return known[best.rank] if is_clear else known[-1]
-
-
-def _measure_fit(current: Mapping[str, Key], names: Collection[str], rank: int) -> _Fit:
-    """Return how well a release's keys fit the names in a file."""
-    given = set(names)
-    present = given & current.keys()
-    deprecated = given & _old_names_of(current)
-    return _Fit(read_keys=len(present | deprecated), present_keys=len(present), rank=rank)
-
-
-def _old_names_of(keys: Mapping[str, Key]) -> set[str]:
-    """Return the deprecated names of all keys."""
-    old_names: set[str] = set()
-    for key in keys.values():
-        old_names.update(key.was)
-    return old_names
+def _choose_release(keys: KeyTable, lines: tuple[str, ...], scope: Scope) -> str:
+    """Return the release that the scope knows, or that the file's keys tell."""
+    if scope.era is not None:
+        return keys.name(scope.era.release)
+    if scope.release is not None:
+        return keys.name(scope.release.name)
+    # Which parser reads it depends on the release; names are the same to both, or nearly.
+    names = {entry.key for entry in ini.read_answers(lines).entries}
+    return fitting_releases(keys, names)[0]
 
 
 def _check_unknown_keys(reading: AnswerFile) -> Iterator[Finding]:
     """Yield keys that this release does not have: of another release, or of none."""
     current = reading.keys
-    old_names = _old_names_of(current)
+    old_names = old_names_of(current)
     # Compared without what all keys begin with, which would make any two of them alike.
     nearest = Near((name.removeprefix("CONFIG_") for name in current), cutoff=_ALIKE)
     for entry in reading.answers.general:

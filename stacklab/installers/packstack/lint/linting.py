@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from stacklab.installers.packstack.lint import linter
+from stacklab.installers.packstack.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.placeholders import INI
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
@@ -19,6 +20,11 @@ ANSWERS = FileKind(
     installer=Installer.PACKSTACK,
     names=frozenset({"answers.txt"}),
     lint=linter.lint,
+    consumer="Packstack",
+    word="packstack",
+    syntax=INI,
+    releases=era.newest_first,
+    era=era.find,
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import releases, spec
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint import linter as devstack
-from stacklab.installers.devstack.lint import names as devstack_names
 from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
@@ -156,7 +156,7 @@ def test_only_services_that_the_release_has_are_proposed() -> None:
     ]
     for row in DEVSTACK.values():
         words = {name for names in row.services.values() for name in names}
-        assert words <= devstack_names.services(row), row.name
+        assert words <= known.services(row), row.name
 
 
 @pytest.mark.parametrize("release", ["2025.1", "2026.1", "wallaby", "ussuri", "mitaka"])

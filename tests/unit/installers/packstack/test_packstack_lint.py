@@ -12,6 +12,7 @@ import pytest
 from stacklab import releases, spec
 from stacklab.installers.packstack.keys import Key, key_table
 from stacklab.installers.packstack.lint import linter as packstack
+from stacklab.installers.packstack.lint.era import fitting_releases
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
@@ -59,23 +60,19 @@ def test_the_releases_of_the_other_table_are_known() -> None:
     assert {*releases.of(Installer.PACKSTACK)} <= {*key_table().releases}
 
 
+def guess(names: list[str]) -> str:
+    return fitting_releases(key_table(), names)[0]
+
+
 def test_the_release_is_guessed_by_the_keys() -> None:
     manager = "CONFIG_NOVA_NETWORK_MANAGER=nova.network.manager.FlatDHCPManager\n"
     nova = f"CONFIG_NEUTRON_INSTALL=n\n{manager}CONFIG_NOVA_NETWORK_PUBIF=eth0\n"
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
     assert (
-        packstack.guess_release(
-            key_table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
-        )
-        == "havana"
+        guess(["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]) == "havana"
     )
-    assert (
-        packstack.guess_release(
-            key_table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]
-        )
-        == "2025.1"
-    )
+    assert guess(["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
 
 
 def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
@@ -83,12 +80,10 @@ def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
         "CONFIG_LBAAS_INSTALL",
         "CONFIG_NAGIOS_INSTALL",
     ]  # until Stein, until Ocata: releases that no lab has
-    assert [packstack.guess_release(key_table(), names) for names in ([], old[:1], old[1:])] == [
-        "2025.1"
-    ] * 3
-    assert packstack.guess_release(key_table(), old) == "newton"
+    assert [guess(names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
+    assert guess(old) == "ocata"
     new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
-    assert packstack.guess_release(key_table(), [*old, *new]) == "2025.1"
+    assert guess([*old, *new]) == "2025.1"
     assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
 
 

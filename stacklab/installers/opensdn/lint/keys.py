@@ -1,0 +1,108 @@
+"""Rules for keys that the playbooks do not read: misspelt, or at another place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from stacklab import facts
+from stacklab.installers.opensdn.lint.read import Instances
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
+from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.paths import PROJECT
+
+TABLE = PROJECT / "localrc" / "opensdn" / "names.yaml"
+_AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
+RULES = (
+    rule("opensdn-section", "a section that the playbooks do not read", f"{_AT}/opensdn_deployer"),
+    rule(
+        "opensdn-unknown-key",
+        "a key that is nearly one of those that are read there",
+        f"{_AT}; tf-container-builder@701b232:containers",
+    ),
+)
+_BOOK = Book(RULES)
+_SECTIONS = (
+    "provider_config",
+    "instances",
+    "global_configuration",
+    "contrail_configuration",
+    "default_configuration",
+    "kolla_config",
+    "remote_locations",
+    "contrail_ansible_environment",
+    "orchestrator",
+)
+_OF_KOLLA = ("kolla_globals", "kolla_passwords", "customize")
+_ALIKE = 0.8  # people have keys of their own; a misspelt one is nearer
+
+
+@functools.cache
+def known_keys(path: Path = TABLE) -> Mapping[str, frozenset[str]]:
+    """Return the keys that are read at a place: provider, instance or configuration."""
+    table = facts.read(path)
+    return MappingProxyType({place: frozenset(text.split()) for place, text in table.items()})
+
+
+def check(file: Instances) -> Iterator[Finding]:
+    """Yield every finding of this module's rules."""
+    yield from _check_sections(file)
+    providers = file.section("provider_config")
+    for provider in providers.items if providers else ():
+        yield from _check_place(file, "provider", provider)
+    for instance in file.instances:
+        yield from _check_place(file, "instance", instance)
+    configuration = file.section("contrail_configuration")
+    if configuration is not None:
+        yield from _check_place(file, "configuration", configuration)
+    kolla = file.section("kolla_config")
+    nearest = Near(_OF_KOLLA, cutoff=_ALIKE)
+    for entry in kolla.items if kolla else ():
+        if entry.key not in _OF_KOLLA and nearest(entry.key):
+            yield _describe_key(file, entry, nearest(entry.key))
+
+
+def _check_sections(file: Instances) -> Iterator[Finding]:
+    """Yield sections that nothing reads, if they can't be somebody's own variables."""
+    nearest_section = Near(_SECTIONS, cutoff=0.88)
+    for entry in file.root.items:
+        if entry.key in _SECTIONS:
+            continue
+        fix = ""
+        if entry.key in _OF_KOLLA[:2]:
+            fix = f"write it below kolla_config:, as {entry.key}:"
+        elif entry.key.isupper() and entry.key in known_keys()["configuration"]:
+            fix = "write it below contrail_configuration:"
+        elif nearest_section(entry.key):
+            fix = f"write {nearest_section(entry.key)}:"
+        if fix:
+            yield _BOOK.finding(
+                "opensdn-section",
+                file.name,
+                entry.line,
+                effect=f"the playbooks do not read {entry.key} here",
+                fix=fix,
+            )
+
+
+def _check_place(file: Instances, place: str, section: YamlEntry) -> Iterator[Finding]:
+    """Yield keys of a section that are nearly one of those that are read there."""
+    known = known_keys()[place]
+    nearest = Near(known, cutoff=_ALIKE)
+    for entry in section.items:
+        if entry.key not in known and nearest(entry.key):
+            yield _describe_key(file, entry, nearest(entry.key))
+
+
+def _describe_key(file: Instances, entry: YamlEntry, near: str) -> Finding:
+    return _BOOK.finding(
+        "opensdn-unknown-key",
+        file.name,
+        entry.line,
+        effect=f"neither the playbooks nor the containers read {entry.key}",
+        fix=f"write {near}",
+    )

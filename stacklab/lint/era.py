@@ -1,0 +1,109 @@
+"""The era of a file: which release it is judged by, how that is known, and what it may be for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from stacklab.model.release import Release
+
+_SHOWN = 3  # marks that a sentence names
+_SEVERAL = 2  # marks of another age: one alone is a slip, and is to be told
+
+
+class Ground(StrEnum):
+    """What an era is known by, the surest first."""
+
+    LAB = "lab"  # its spec
+    REQUEST = "request"  # --release
+    NAME = "name"  # a branch, a tag or a version in the file
+    MARKS = "marks"  # names that only some releases know
+    ASSUMED = "assumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """The release that a file is judged by, and all that it may be for."""
+
+    title: str  # the installer, as people know it
+    release: str
+    ground: Ground
+    why: str  # what in the file, or outside of it, tells the release
+    possible: tuple[str, ...]  # releases, the one that it is judged by among them
+    row: Release | None = None  # of the release; None if little more than names is known of it
+    is_in_table: bool = True  # False: nothing is known of the release, so names are not checked
+
+    @property
+    def is_certain(self) -> bool:
+        """Return True if the file is surely for that release."""
+        return len(self.possible) <= 1
+
+    def among(self, possible: tuple[str, ...]) -> Era:
+        """Return the same era, where the file may be for several releases."""
+        return replace(self, possible=possible)
+
+    def __str__(self) -> str:
+        """Return a sentence: the release, and why."""
+        sentence = f"judged as {self.title} {self.release}: {self.why}"
+        if not self.is_in_table:
+            return f"{sentence}, which is not in the table: its names are not checked"
+        if self.is_certain:
+            return sentence
+        return f"{sentence}; --release NAME if it is for another one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A name in a file that only some releases know."""
+
+    name: str
+    line: int
+    releases: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.name} (line {self.line})" if self.line else self.name
+
+
+def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
+    """Return the era that most marks agree with, or the newest release where few disagree.
+
+    `known` has the release to assume first. Names that came and went together count once:
+    who enables one of Heat's services enables them all.
+    """
+    marks = tuple(marks)
+    fits = {release: _count(release, marks) for release in known}
+    best, newest = max(fits.values()), fits[known[0]]
+    if best - newest >= _SEVERAL:
+        possible = tuple(release for release in known if fits[release] == best)
+        return _of_marks(title, possible, marks)
+    # All that the file would fit as well as, or better than, the newest one.
+    possible = tuple(release for release in known if fits[release] >= newest)
+    if newest == best and len(possible) < len(known):
+        return _of_marks(title, possible, marks)
+    return Era(
+        title=title,
+        release=known[0],
+        ground=Ground.ASSUMED,
+        why="assumed, because no line names a release",
+        possible=possible,
+    )
+
+
+def _of_marks(title: str, possible: tuple[str, ...], marks: Sequence[Mark]) -> Era:
+    release = possible[0]
+    telling = [mark for mark in marks if release in mark.releases]
+    narrowest = sorted(telling, key=lambda mark: len(mark.releases))[:_SHOWN]
+    shown = ", ".join(map(str, sorted(narrowest, key=lambda mark: mark.line)))
+    of = f"{possible[-1]} to {release}" if len(possible) > 1 else release
+    return Era(
+        title=title,
+        release=release,
+        ground=Ground.MARKS,
+        why=f"names that {of} know: {shown}",
+        possible=possible,
+    )
+
+
+def _count(release: str, marks: Sequence[Mark]) -> int:
+    return len({mark.releases for mark in marks if release in mark.releases})

@@ -1,0 +1,131 @@
+"""Placeholders that somebody was to fill in: each is told once, and its value is not judged.
+
+A consumer that expands nothing takes them as they are; bash takes `<...>` for redirections.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+from stacklab.lint.scope import Source
+
+RULES = (
+    rule(
+        "file-placeholder",
+        "a placeholder that nobody filled in",
+        "bash(1), REDIRECTION; RawConfigParser and YAML expand nothing",
+    ),
+)
+_BOOK = Book(RULES)
+_SHOWN = 5  # lines that a finding names
+
+# <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME
+_ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>"
+_JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
+_WORDS = r"\b(?:YOUR|your)[_-]\w[\w-]*|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME)\b"
+# At the beginning of a value, or of a part of one: a $ inside a word may well be meant.
+_VARIABLE = r"(?<![\w$.%!-])\$\{?[A-Z][A-Z0-9_]{2,}\}?"
+_SECRET = re.compile(r"passw|_pw\b|secret|token|key", re.IGNORECASE)
+# A value's beginning: what stands before it on the line, comments excluded.
+_VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P<mark>{mark})"
+
+_IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}"))
+_IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_VARIABLE}"))
+_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}"))
+# Lines of a template that are no lines of the file.
+_TEMPLATE_LINE = re.compile(r"\s*(?:\{%.*%\}|<%.*%>)\s*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syntax:
+    """A syntax of values: what is a placeholder in it, and how a value that nobody knows looks."""
+
+    pattern: re.Pattern[str]
+    unknown: str  # "" leaves placeholders where they are
+
+
+SHELL = Syntax(pattern=_IN_SHELL, unknown="$(placeholder)")
+INI = Syntax(pattern=_IN_INI, unknown="")
+YAML = Syntax(pattern=_IN_YAML, unknown="{{ placeholder }}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """A text whose placeholders are values that nobody knows, and what was found."""
+
+    source: Source
+    findings: tuple[Finding, ...] = ()
+    lines: frozenset[int] = frozenset()  # those with a placeholder
+
+
+def take_out(source: Source, syntax: Syntax) -> Cleared:
+    """Return a text without its placeholders, with a finding for each.
+
+    One placeholder on several lines is one finding: it is filled in once.
+    """
+    lines_of: dict[str, list[int]] = {}
+    lines: list[str] = []
+    for number, line in enumerate(source.lines, start=1):
+        if _TEMPLATE_LINE.match(line):
+            lines_of.setdefault(line.strip(), []).append(number)
+            lines.append("")
+            continue
+        lines.append(_take_out_of_line(line, number, syntax, lines_of))
+    if not lines_of:
+        return Cleared(source=source)
+    findings = tuple(_describe(source.name, mark, at) for mark, at in lines_of.items())
+    end = "\n" if source.text.endswith("\n") else ""
+    return Cleared(
+        source=replace(source, text="\n".join(lines) + end),
+        findings=findings,
+        lines=frozenset(number for numbers in lines_of.values() for number in numbers),
+    )
+
+
+def _take_out_of_line(
+    line: str, number: int, syntax: Syntax, lines_of: dict[str, list[int]]
+) -> str:
+    """Return a line without its placeholders, which are noted with the line's number."""
+    while (match := syntax.pattern.match(line)) is not None:
+        rest, before = line[match.end() :], match["before"]
+        if _is_meant(match, before, rest):
+            return line
+        # What stands in for a secret may be one, after all.
+        is_secret = _SECRET.search(re.split(r"[=:]", before, maxsplit=1)[0]) is not None
+        shown = f"the placeholder in line {number}" if is_secret else match["mark"]
+        lines_of.setdefault(shown, []).append(number)
+        if not syntax.unknown:
+            return line
+        unknown = syntax.unknown
+        is_bare = before.rstrip()[-1:] == ":" and not rest.split("#")[0].strip()
+        if is_bare and unknown.startswith("{"):
+            unknown = f'"{unknown}"'  # a brace in front would begin a mapping
+        line = before + unknown + rest
+    return line
+
+
+def _is_meant(match: re.Match[str], before: str, rest: str) -> bool:
+    """Return True for what looks like a placeholder and is a part of a command or of a text."""
+    if "$(" in before or "`" in before or "</" in rest:
+        return True
+    # A password may hold a $, and no consumer of a placeholder's kind expands it.
+    return match["mark"].startswith("$") and _SECRET.search(before) is not None
+
+
+def _describe(file: str, mark: str, numbers: list[int]) -> Finding:
+    numbers = list(dict.fromkeys(numbers))
+    where = ""
+    if len(numbers) > 1:
+        shown = ", ".join(map(str, numbers[:_SHOWN]))
+        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+        where = f" (lines {shown}{more})"
+    return _BOOK.finding(
+        "file-placeholder",
+        file,
+        numbers[0],
+        effect=f"{mark}{where} is a placeholder, and nothing fills it in",
+        fix=f"write a value instead of {mark}",
+    )

@@ -1,0 +1,79 @@
+"""Files that strangers wrote, remade: a folder per kind of mistake of ours, and what is said.
+
+expected.txt begins with what each file is judged by; findings follow with their severity.
+case.json may hold {"release": NAME, "kind": WORD}.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stacklab.installers import linting as lint
+
+CASES = sorted((Path(__file__).parent / "cases").iterdir())
+OWN = frozenset({"expected.txt", "case.json"})
+
+Compare = Callable[[Path, str], None]
+
+
+def verdict(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lint.Verdict:
+    """Judge a copy of a folder, so that names in messages are the same everywhere."""
+    copy = tmp_path / "case"
+    shutil.copytree(folder, copy)
+    monkeypatch.chdir(copy)
+    case = json.loads((copy / "case.json").read_text()) if (copy / "case.json").is_file() else {}
+    files = sorted(path.relative_to(copy) for path in copy.iterdir() if path.name not in OWN)
+    return lint.judge_files(files, **case)
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda path: path.name)
+def test_a_strangers_file_is_judged_rightly(
+    folder: Path, compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = verdict(folder, tmp_path, monkeypatch)
+    lines = [f"{file.source.name}: {file.kind}: {file.scope.era}" for file in judged.files]
+    lines += [f"{finding.severity}: {finding}" for finding in judged.findings]
+    compare(folder / "expected.txt", "".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("age-is-not-said", {"devstack-inert"}),
+        ("inert-variables", {"devstack-inert"}),
+        ("kolla-gone-before-the-table", {"kolla-gone-variable"}),
+        ("kolla-release-unknown", set()),
+        ("localrc-of-another-program", {"file-kind"}),
+        ("loopback-on-one-node", {"devstack-host-ip-loopback"}),
+        ("mechanism-by-post-config", set()),
+        ("n-crt-in-mitaka", {"devstack-inert"}),
+        ("packstack-release-between", set()),
+        ("packstack-release-option", set()),
+        ("packstack-shell-variable", {"file-placeholder"}),
+        ("placeholder-in-angle-brackets", {"file-placeholder"}),
+        ("plugin-retired", {"devstack-plugin-retired"}),
+        ("sdn-misspelt-keys", {"opensdn-unknown-key"}),
+        ("sdn-passwords-at-the-top", {"opensdn-section"}),
+        ("service-gone", {"devstack-gone-service"}),
+        ("service-list-in-default-order", {"devstack-service-order"}),
+        ("service-of-a-plugin", {"devstack-plugin-retired"}),
+        ("set-twice-to-the-same", set()),
+        ("used-before-dest", set()),
+    ],
+)
+def test_a_case_has_the_findings_that_are_true_and_no_other(
+    name: str, rules: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written by hand: the texts beside it may be written anew, this may not."""
+    judged = verdict(Path(__file__).parent / "cases" / name, tmp_path, monkeypatch)
+    assert {finding.rule for finding in judged.findings} == rules
+
+
+def test_every_case_is_judged_by_hand() -> None:
+    (mark,) = test_a_case_has_the_findings_that_are_true_and_no_other.pytestmark  # type: ignore[attr-defined]
+    assert {name for name, _rules in mark.args[1]} == {path.name for path in CASES}
