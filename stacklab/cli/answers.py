@@ -6,8 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab import spec
-from stacklab.cli.glue import Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import lab_file, print_lines, running_file, session, show
+from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
+from stacklab.cli.session import (
+    lab_file,
+    print_lines,
+    running_file,
+    session,
+    show,
+    show_json,
+)
 from stacklab.paths import LABS
 
 
@@ -92,25 +99,47 @@ def lint(
     _c: Any,
     rest: Annotated[Words, "files, or names of labs", Completes.LAB] = None,
     release: Annotated[
-        str, "release of hand-written files; if left out: the one they name, or the newest"
+        str, "release of hand-written files; if left out: what they name or look like"
     ] = "",
+    kind: Annotated[
+        str, "what the files are: localrc, local.conf, contrail, packstack, kolla, opensdn or oslo"
+    ] = "",
+    lab: Annotated[str, "hold hand-written files against this lab", Completes.LAB] = "",
+    node: Annotated[str, "the node of that lab that a file is for", Completes.NODE] = "",
+    select: Annotated[str, "only these rules: ids or patterns, separated by commas"] = "",
+    ignore: Annotated[str, "not these rules"] = "",
+    json: AsJson = False,
+    sarif: Annotated[bool, "print SARIF, which GitHub and GitLab show in a review"] = False,
 ) -> None:
     """List what is wrong with answer files, or with a lab's: file:line, rule, effect, fix."""
-    from stacklab.views import answers as views
-    from stacklab.workflow import answers as workflow
+    from stacklab.views import verdict as views
+    from stacklab.workflow import linting as workflow
 
-    findings = workflow.lint_any(rest or (), LABS, release=release)
-    show(*views.finding_lines(findings))
-    workflow.raise_for_findings(findings)
-    print("nothing that must be fixed" if findings else "nothing to complain about")
+    wishes = workflow.LintWishes(
+        release=release, kind=kind, lab=lab, node=node, select=select, ignore=ignore
+    )
+    verdict = workflow.judge(rest or (), LABS, wishes)
+    if json or sarif:
+        show_json(views.sarif(verdict) if sarif else views.as_json(verdict))
+    else:
+        show(*views.era_lines(verdict), *views.finding_lines(verdict.findings))
+    workflow.raise_for_findings(verdict.findings)
+    if not (json or sarif):
+        print("nothing that must be fixed" if verdict.findings else "nothing to complain about")
 
 
 @task("answers.rules")
-def rules(_c: Any) -> None:
-    """Show every rule of answers.lint."""
+def rules(
+    _c: Any, rest: Annotated[Words, "a rule to explain; all are listed if none is named"] = None
+) -> None:
+    """Show every rule of answers.lint, or explain some: what is bad, what is good, the source."""
     from stacklab.installers import linting
-    from stacklab.views import tables
+    from stacklab.views import tables, verdict
+    from stacklab.workflow.linting import rule_named
 
+    if rest:
+        print_lines([line for word in rest for line in verdict.rule_lines(rule_named(word))])
+        return
     rows = [(rule.id, rule.severity, rule.title) for rule in linting.RULES]
     show(tables.table(("rule", "", "what"), rows))
 

@@ -5,6 +5,7 @@ Kits bring their rules, and the means to tell their files from those of others.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,24 +14,35 @@ from pathlib import Path, PurePath, PurePosixPath
 from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.installers import all_kits
-from stacklab.lint import placeholders, read
+from stacklab.lint import ignores, placeholders, read
 from stacklab.lint.book import Book, rule
 from stacklab.lint.certainty import lint_in_era
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Verdict, era_as_said
+from stacklab.lint.held import LabNode
+from stacklab.lint.kinds import (
+    Claim,
+    FileKind,
+    LintedFile,
+    Linting,
+    Sureness,
+    Verdict,
+    era_as_said,
+)
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
 
 __all__ = (
     "RULES",
+    "STDIN",
     "FileKind",
     "Finding",
     "Rule",
     "Severity",
     "Verdict",
     "detect",
+    "find_answer_files",
     "judge_files",
     "judge_lab",
     "lint_files",
@@ -44,12 +56,13 @@ _BOOK = Book(_UNKNOWN)
 _LINTINGS: tuple[Linting, ...] = tuple(kit.linting() for kit in all_kits())
 _KINDS: tuple[FileKind, ...] = tuple(kind for linting in _LINTINGS for kind in linting.kinds)
 _TREES = frozenset(name for linting in _LINTINGS for name in linting.trees)
+STDIN = "-"  # stands for what comes from stdin
 _MAX_PER_RULE = 20  # findings of one rule in one file; nobody reads more
 
 
 def _collect_rules() -> tuple[Rule, ...]:
     """Return every rule, by modules; those that two kits share, of any shell file, once."""
-    rules = [*read.RULES, *placeholders.RULES, *_UNKNOWN]
+    rules = [*read.RULES, *placeholders.RULES, *ignores.RULES, *_UNKNOWN]
     for linting in _LINTINGS:
         rules += linting.rules
     by_id = {rule.id: rule for rule in rules}
@@ -61,6 +74,11 @@ RULES: tuple[Rule, ...] = _collect_rules()
 
 def detect(source: Source, path: PurePath) -> FileKind | None:
     """Return what a file is: the claim of the surest kit, of equals the first; None if unknown."""
+    claim = _find_claim(source, path)
+    return claim.kind if claim else None
+
+
+def _find_claim(source: Source, path: PurePath) -> Claim | None:
     best: Claim | None = None
     for linting in _LINTINGS:
         claim = linting.claim(source, path)
@@ -68,7 +86,7 @@ def detect(source: Source, path: PurePath) -> FileKind | None:
             continue
         if best is None or claim.sureness > best.sureness:
             best = claim
-    return best.kind if best else None
+    return best
 
 
 def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
@@ -76,18 +94,29 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
     return judge_files(paths, release=release).findings
 
 
-def judge_files(paths: Sequence[Path], *, release: str = "", kind: str = "") -> Verdict:
+def judge_files(
+    paths: Sequence[Path],
+    *,
+    release: str = "",
+    kind: str = "",
+    lab: LabNode | None = None,
+    stdin: bytes = b"",
+) -> Verdict:
     """Lint files where they lie; those of one cloud's nodes are compared, too.
 
     `release` says which release they are for, and `kind` what they are; otherwise the files
-    do, as far as they tell. Raises LabError for a release or a kind that nobody has.
+    do, as far as they tell. `lab` is a lab that they are held against. The path `-` stands for
+    the bytes of stdin. Raises LabError for a release or a kind that nobody has.
     """
     findings: list[Finding] = []
     files: list[LintedFile] = []
     files_in = Counter(path.parent for path in paths)
     # All files are read first: the release must fit what they turn out to be.
     for path in dict.fromkeys(paths):  # each once, in the user's order
-        source, problems = read.read_source(path)
+        is_stdin = str(path) == STDIN
+        source, problems = (
+            read.decode_source("<stdin>", stdin) if is_stdin else read.read_source(path)
+        )
         findings += problems
         if source is None:
             continue
@@ -100,7 +129,7 @@ def judge_files(paths: Sequence[Path], *, release: str = "", kind: str = "") -> 
         file = LintedFile(
             source=cleared.source,
             kind=found,
-            scope=_scope_of_file(cleared.source, found, path, release),
+            scope=_scope_of_file(cleared.source, found, path, release, lab),
             node=_find_node(path, is_alone=files_in[path.parent] == 1),
             placeholders=cleared.lines,
         )
@@ -136,14 +165,57 @@ def _has_rules(path: PurePosixPath, text: str) -> bool:
     return any(linting.has_rules(text) for linting in _LINTINGS)
 
 
-def _scope_of_file(source: Source, kind: FileKind, path: Path, release: str) -> Scope:
-    other_names = [other.name for other in path.parent.iterdir() if other.name != path.name]
+def find_answer_files(directory: Path) -> list[Path]:
+    """Return the files below a directory that an installer reads, by their names or contents.
+
+    Hidden directories are passed over, and links to directories: they may lead in circles.
+    """
+    found: list[Path] = []
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if _is_answer_file(path):
+                found.append(path)
+    return found
+
+
+def _is_answer_file(path: Path) -> bool:
+    """Return True for a file that has an answer file's name, or surely is one by its text."""
+    if not path.is_file():
+        return False
+    if any(path.name in kind.names for kind in _KINDS):
+        return True
+    source, _problems = read.read_source(path)
+    claim = _find_claim(source, path) if source else None
+    return claim is not None and claim.sureness >= Sureness.KEYS
+
+
+def _scope_of_file(
+    source: Source, kind: FileKind, path: Path, release: str, held: LabNode | None
+) -> Scope:
+    siblings: tuple[str, ...] = ()
+    if str(path) != STDIN:
+        siblings = tuple(sorted(other.name for other in path.parent.iterdir() if other != path))
     era = _find_era(kind, source, release)
+    if held is None:
+        return Scope(release=era.row if era else None, era=era, siblings=siblings)
+    if not release and kind.installer is held.lab.stack.installer:
+        era = _era_of_lab(kind, held.lab) or era
     return Scope(
         release=era.row if era else None,
         era=era,
-        siblings=tuple(sorted(other_names)),
+        siblings=siblings,
+        lab=held.lab,
+        node=held.find_node(source, path),
     )
+
+
+def _era_of_lab(kind: FileKind, lab: Lab) -> Era | None:
+    row = kind.lab_release(kind, lab)
+    if row is None:
+        return None
+    return era_as_said(kind, row.name, Ground.LAB, f"lab {lab.name} is of it")
 
 
 def _find_era(kind: FileKind, source: Source, named: str) -> Era | None:
@@ -158,13 +230,9 @@ def _scope_in_lab(
     lab: Lab, node: Node, kind: FileKind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]
 ) -> Scope:
     other_paths = [other for other in paths if other.parent == path.parent and other != path]
-    release = kind.lab_release(kind, lab)
-    era = None
-    if release is not None:
-        era = era_as_said(kind, release.name, Ground.LAB, f"lab {lab.name} is of it")
     return Scope(
-        release=release,
-        era=era,
+        release=kind.lab_release(kind, lab),
+        era=_era_of_lab(kind, lab),
         lab=lab,
         node=node,
         siblings=tuple(other.name for other in other_paths),
@@ -241,7 +309,19 @@ def _lint_and_compare(
     for cloud in _group_by_cloud(compared):
         for linting in _LINTINGS:
             all_findings.update(linting.compare(cloud))
-    return tuple(sorted(all_findings))
+    return tuple(sorted(_without_ignored(files, all_findings)))
+
+
+def _without_ignored(files: Sequence[LintedFile], findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings that no comment in their file ignores, and comments that ignore nothing."""
+    known = {rule.id for rule in RULES}
+    by_file = {file.source.name: ignores.read(file.source) for file in files}
+    for finding in findings:
+        comments = by_file.get(finding.file)
+        if comments is None or not comments.hides(finding):
+            yield finding
+    for comments in by_file.values():
+        yield from comments.find_unknown(known)
 
 
 def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from stacklab.model.stack import Installer
 class Sureness(IntEnum):
     """The sureness of a kit that a file is its own; the surest kit gets the file."""
 
+    NAME = 0  # by its name alone: text that another installer knows goes before that
     GUESS = 1  # by names that other installers' files may have, too
     PLACE = 2  # it lies where this installer looks for it
     KEYS = 3  # its name, or a key in it, is this installer's alone

@@ -109,6 +109,7 @@ def _take_out_of_line(
 
 def _is_meant(match: re.Match[str], before: str, rest: str) -> bool:
     """Return True for what looks like a placeholder and is a part of a command or of a text."""
+    before = before.replace(SHELL.unknown, "")  # of another placeholder on the line
     if "$(" in before or "`" in before or "</" in rest:
         return True
     # A password may hold a $, and no consumer of a placeholder's kind expands it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -16,12 +15,8 @@ from stacklab.model.release import Release
 from stacklab.views.tables import table
 from stacklab.workflow.placing import Difference
 
-if TYPE_CHECKING:  # rendering must not wait for the lint
-    from stacklab.lint.finding import Finding
-
 # By the first character of a line of a diff.
 _DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
-_SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
 _RELEASE_HEADER = (
     "installer",
     "release",
@@ -81,24 +76,6 @@ def _diff_style(line: str) -> str:
     if line.startswith(("---", "+++")):  # the names of the files
         return "bold"
     return _DIFF_STYLE.get(line[:1], "")
-
-
-def finding_lines(findings: Sequence[Finding]) -> Iterable[Text]:
-    """Yield each finding as file:line, severity, rule and effect, with the fix below it."""
-    for finding in findings:
-        # A finding may be about a file as a whole: its line is 0.
-        where = f"{finding.file}:{finding.line}" if finding.line else finding.file
-        severity = str(finding.severity)
-        line = Text.assemble(
-            (where, "bold"),
-            ": ",
-            (severity, _SEVERITY_STYLE[severity]),
-            f": {finding.rule}: ",
-            finding.effect,
-        )
-        if finding.fix:
-            line = Text.assemble(line, (f"\n    {finding.fix}", "dim"))
-        yield line
 
 
 def releases_table(releases: Sequence[Release]) -> Table:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import difflib
-import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from stacklab import record, releases, spec
+from stacklab import record, releases
 from stacklab.errors import HostError, LabError
-from stacklab.files import read_regular
 from stacklab.foreign import printable
 from stacklab.installers import KITS, is_secret_file, releases_in
 from stacklab.installers import rendering as answers
@@ -29,19 +26,13 @@ from stacklab.nodes.protocol import Part, Phase
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
 from stacklab.process.command import Runner
-from stacklab.spec.lab_files import SUFFIXES
-from stacklab.spec.lab_search import directories
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural, suggest
 from stacklab.workflow import spec_files
 from stacklab.workflow.context import Context, node_named, read_own, running_lab
 from stacklab.workflow.placing import Difference, place_answers, render_answers
 
-if TYPE_CHECKING:
-    from stacklab.lint.finding import Finding
-
 _READ_LIMIT_S = 60.0
-_MOST_OF_A_SPEC = 1024 * 1024  # bytes
 
 _NOT_THERE = 44  # the exit code of a part whose file does not exist
 # In lines that a session takes whole; sudo reads what the user `stack` may not.
@@ -231,68 +222,6 @@ def raise_for_differences(name: str, differences: Sequence[Difference]) -> None:
         verb = "differs" if len(differences) == 1 else "differ"
         wrong = f"{plural(len(differences), 'file')} of lab {name} {verb} from its spec"
         raise LabError(wrong, hint=f"./invoke answers.push {name} (it replaces them on the nodes)")
-
-
-def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
-    """Apply every rule to labs' files as they would be rendered, and to files that are named."""
-    from stacklab.installers import linting as lint  # rendering must not wait for 200 rules
-
-    if not words:
-        raise LabError(
-            "nothing to lint is named",
-            hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...",
-        )
-    findings: list[Finding] = []
-    files = [Path(word) for word in words if not _is_lab(word, labs)]
-    if files:
-        # All at once: files of one cloud's nodes are compared with each other.
-        findings += lint.lint_files(files, release=release)
-    for word in words:
-        if not _is_lab(word, labs):
-            continue
-        if release:
-            raise LabError(
-                f"a lab says itself which release it is for: {word}",
-                hint=f"./invoke answers.lint {word}",
-            )
-        lab = spec.load(spec.lab_file(word))
-        findings += lint.lint_lab(lab, answers.preview(lab))
-    return tuple(findings)
-
-
-def _is_lab(word: str, labs: Path) -> bool:
-    """Return True for a lab's name or its spec, False for an answer file."""
-    path = Path(word)
-    if path.exists():
-        if path.suffix not in SUFFIXES:
-            return False
-        known = {directory.resolve() for directory in (labs, *directories())}
-        return path.resolve().parent in known or _has_keys_of_a_lab(path)
-    # Nothing of that name exists: a word without a path or suffix is a lab that was mistyped.
-    return "/" not in word and "." not in word
-
-
-def _has_keys_of_a_lab(path: Path) -> bool:
-    """Return True for a lab's spec that lies anywhere: no answer file has these keys together."""
-    try:
-        text = read_regular(path, most=_MOST_OF_A_SPEC).decode(errors="replace")
-    except OSError:
-        return False
-    return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("image", "networks", "nodes"))
-
-
-def raise_for_findings(findings: Sequence[Finding]) -> None:
-    """Raise LabError if a consumer will fail or lose something; not for warnings alone."""
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if not errors:
-        return
-    counts = plural(len(errors), "error")
-    warnings = len(findings) - len(errors)
-    if warnings:
-        counts += f", {plural(warnings, 'warning')}"
-    first = errors[0]
-    place = f"{first.file}:{first.line}" if first.line else first.file
-    raise LabError(counts, hint=f"mend {place}, then the same again")
 
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:

@@ -59,6 +59,18 @@ def rules(*paths: Path, release: str = "") -> list[str]:
         ("hosts", "[baremetal:children]\ncontrol\n", KOLLA_FILES),
         ("hosts", "[web]\nnode1\n", None),
         ("mine.yaml", "provider_config:\n", INSTANCES),
+        # What a text says goes before what it is called.
+        ("localrc", "[general]\nCONFIG_GLANCE_INSTALL=y\n", ANSWERS),
+        ("local.conf", "CONFIG_GLANCE_INSTALL=y\n", ANSWERS),
+        ("globals.yml", "contrail_configuration:\n  A: 1\n", INSTANCES),
+        ("instances.yaml", "kolla_base_distro: rocky\n", KOLLA_FILES),
+        ("answers.txt", "[[local|localrc]]\nHOST_IP=10.0.0.1\n", LOCAL_CONF),
+        ("inventory", "provider_config:\n", INSTANCES),
+        ("globals.yml", "mine: 1\n", KOLLA_FILES),
+        ("multinode", "node1\n", KOLLA_FILES),
+        # Another program's: nothing in it is DevStack's.
+        ("localrc", "OC_USERNAME=a\nOC_PASSWORD=b\n", None),
+        ("localrc", "OC_USERNAME=a\nHOST_IP=10.0.0.1\n", DEVSTACK_LOCALRC),
         ("README", "Hello\n", None),
         ("mine.yaml", "a: 1\n", None),
     ],
@@ -67,6 +79,22 @@ def test_a_file_is_known_by_what_it_says_or_by_its_name(
     path: str, text: str, kind: FileKind | None
 ) -> None:
     assert lint.detect(Source(name=path, text=text), PurePath(path)) is kind
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [("local.conf", "conf-text-before"), ("localrc", "devstack-password-missing")],
+)
+def test_the_user_may_say_what_a_file_is(tmp_path: Path, word: str, rule: str) -> None:
+    path = tmp_path / "notes"
+    path.write_text("A=1\nHOST_IP=10.0.0.1\n")
+    assert rule in {each.rule for each in lint.judge_files([path], kind=word).findings}
+
+
+def test_a_kind_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "localrc").write_text("HOST_IP=10.0.0.1\n")
+    with pytest.raises(LabError, match="no kind of file 'localcr'"):
+        lint.judge_files([tmp_path / "localrc"], kind="localcr")
 
 
 def test_a_file_that_is_too_big_is_refused_by_its_size(tmp_path: Path) -> None:

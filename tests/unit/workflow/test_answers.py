@@ -13,11 +13,9 @@ import pytest
 from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
-from stacklab.lint.finding import Finding, Severity
 from stacklab.model.lab import Lab
 from stacklab.model.release import Bug
 from stacklab.model.stack import NO_MIRRORS, Driver, Installer
-from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.workflow import answers as workflow
 from tests.conftest import FakeRunner
@@ -348,46 +346,3 @@ def test_releases_are_listed_by_installer_and_a_misspelt_one_is_told() -> None:
     assert {one.installer for one in workflow.releases_of([])} == set(Installer) - {Installer.NONE}
     with pytest.raises(LabError, match=r"no installer 'colla' \(did you mean kolla\?"):
         workflow.releases_of(["colla"])
-
-
-def test_a_lab_s_spec_anywhere_is_linted_as_a_lab(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.yaml"
-    mine.write_text((PROJECT / "labs" / "devstack-aio.yaml").read_text())
-    assert workflow.lint_any([str(mine)], PROJECT / "labs") == ()
-
-
-def test_lint_wants_something_to_lint(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="nothing to lint"):
-        workflow.lint_any([], tmp_path)
-
-
-def finding(severity: Severity, line: int = 3) -> Finding:
-    return Finding(
-        file="localrc", line=line, rule="shell-x", severity=severity, effect="x", fix="y"
-    )
-
-
-def test_an_error_is_a_failure_that_counts_and_a_warning_is_none() -> None:
-    workflow.raise_for_findings(())
-    workflow.raise_for_findings((finding(Severity.WARNING),))
-    with pytest.raises(LabError, match=r"^2 errors, 1 warning") as caught:
-        workflow.raise_for_findings(
-            (finding(Severity.WARNING), finding(Severity.ERROR, 7), finding(Severity.ERROR))
-        )
-    assert caught.value.hint == "mend localrc:7, then the same again"
-
-
-def test_a_word_is_a_labs_name_unless_there_is_such_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert workflow.lint_any(["contrail-3node", "devstack-aio"], PROJECT / "labs") == ()
-    assert workflow.lint_any([str(PROJECT / "labs" / "devstack-aio.yaml")], PROJECT / "labs") == ()
-    with pytest.raises(LabError, match="a lab says itself"):
-        workflow.lint_any(["devstack-aio"], PROJECT / "labs", release="yoga")
-    with pytest.raises(LabError, match="no lab 'contrail-3nod'"):
-        workflow.lint_any(["contrail-3nod"], PROJECT / "labs")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "localrc").write_text("HOST_IP = 10.0.0.1\n")
-    assert "shell-blank-around-equals" in {
-        each.rule for each in workflow.lint_any(["localrc"], PROJECT / "labs")
-    }

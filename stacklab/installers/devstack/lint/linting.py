@@ -120,12 +120,14 @@ def localrcs_in(files: Sequence[LintedFile]) -> list[across.NodeLocalrc]:
 def _claim_file(source: Source, path: PurePath) -> Claim | None:
     """Claim a file by what it holds, by where it lies, or by its name."""
     is_named_localrc = path.name.startswith("localrc")
-    if path.name.startswith("local.conf") or _HEADER.search(source.text):
+    if _HEADER.search(source.text):
         return Claim(kind=LOCAL_CONF, sureness=Sureness.HEADER)
+    if path.name.startswith("local.conf"):
+        return Claim(kind=LOCAL_CONF, sureness=Sureness.NAME)
     if is_assignments(source.text, path):
         return _claim_assignments(source, path)
     # A localrc may hold anything that bash runs; then its name alone tells.
-    return Claim(kind=LOCALRC, sureness=Sureness.GUESS) if is_named_localrc else None
+    return Claim(kind=LOCALRC, sureness=Sureness.NAME) if is_named_localrc else None
 
 
 def _claim_assignments(source: Source, path: PurePath) -> Claim | None:

@@ -88,13 +88,16 @@ _MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are no flag pro
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # Flags by their names, of which there are hundreds; roles' own count, too.
 _FLAG = re.compile(r"(kolla_)?enable_\w+|\w+_dev_mode")
+# A group at the left margin, which no YAML begins with, and a variable, which no inventory has.
+_GROUP = re.compile(r"^\[[\w:-]+\]\s*$", re.MULTILINE)
+_VARIABLE = re.compile(r"^[a-z]\w*:(\s|$)", re.MULTILINE)
 _EMPTY = re.compile(r"[^#].*:\s*")  # what the prechecks grep for
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a globals.yml, passwords.yml or inventory; its name tells which."""
     name = PurePosixPath(source.name).name
-    if not name.endswith((".yml", ".yaml")):
+    if _is_inventory(source, name):
         # An inventory does not name its release.
         yield from kolla_inventory.lint(source, scope, _choose_release(scope, ""))
         return
@@ -107,6 +110,13 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         yield from _lint_globals(source, scope, root)
     elif scope.lab is None:  # a lab's are filled by kolla-genpwd before anything reads them
         yield from _check_passwords(source, root)
+
+
+def _is_inventory(source: Source, name: str) -> bool:
+    """Return True for an inventory in INI form: by its groups, else by a name that is no YAML's."""
+    if _GROUP.search(source.text):
+        return True
+    return not name.endswith((".yml", ".yaml")) and not _VARIABLE.search(source.text)
 
 
 def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Finding]:

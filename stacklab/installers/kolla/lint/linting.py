@@ -43,13 +43,15 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
     text, name = source.text, path.name
     # Other tools, too, call a file passwords.yml; kolla's variables end like this.
     has_passwords = name.startswith("passwords.") and "_password:" in text
-    if is_inventory(text) or name in _INVENTORIES or has_passwords:
+    if is_inventory(text) or has_passwords:
         return Claim(kind=FILES, sureness=Sureness.FORM)
     # Assignments, as in a localrc, are never a globals.yml, whatever texts they hold.
-    if is_assignments(text, path):
+    if is_assignments(text, path) and name not in _INVENTORIES:
         return None
-    if name.startswith("globals.") or _VARIABLE.search(text):
+    if _VARIABLE.search(text):
         return Claim(kind=FILES, sureness=Sureness.KEYS)
+    if name.startswith("globals.") or name in _INVENTORIES:
+        return Claim(kind=FILES, sureness=Sureness.NAME)
     return None
 
 

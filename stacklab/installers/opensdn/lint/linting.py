@@ -32,9 +32,10 @@ INSTANCES = FileKind(
 def _claim_instances(source: Source, path: PurePath) -> Claim | None:
     if is_assignments(source.text, path):
         return None
-    has_own_name = path.name.startswith("instances.")
-    if has_own_name or _SECTION.search(source.text):
+    if _SECTION.search(source.text):
         return Claim(kind=INSTANCES, sureness=Sureness.KEYS)
+    if path.name.startswith("instances."):
+        return Claim(kind=INSTANCES, sureness=Sureness.NAME)
     return None
 
 

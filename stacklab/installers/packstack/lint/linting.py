@@ -37,8 +37,10 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
             return Claim(kind=ANSWERS, sureness=Sureness.KEYS)
         return None
     # Without one key in it, its name or its section says less than a key of another installer.
-    if path.name.startswith("answers") or "[general]" in text:
+    if "[general]" in text:
         return Claim(kind=ANSWERS, sureness=Sureness.PLACE)
+    if path.name.startswith("answers"):
+        return Claim(kind=ANSWERS, sureness=Sureness.NAME)
     return None
 
 

@@ -1,0 +1,70 @@
+"""What nobody filled in is told once, and its value is not judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacklab.lint import placeholders
+from stacklab.lint.placeholders import INI, SHELL, YAML, Syntax
+from stacklab.lint.scope import Source
+
+
+def take_out(text: str, syntax: Syntax) -> placeholders.Cleared:
+    return placeholders.take_out(Source(name="f", text=text), syntax)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "line", "cleared"),
+    [
+        (SHELL, "HOST_IP=<address of this host>", "HOST_IP=$(placeholder)"),
+        (SHELL, 'A="x <y> z"', 'A="x $(placeholder) z"'),
+        (SHELL, "A={{ a }}:{{ b }}", "A=$(placeholder):$(placeholder)"),
+        (SHELL, "A=<%= @ip %>", "A=$(placeholder)"),
+        (SHELL, "A=YOUR_ADDRESS", "A=$(placeholder)"),
+        (SHELL, "{% if x %}", ""),
+        (YAML, "a: <address>", 'a: "{{ placeholder }}"'),
+        (YAML, "a: 'http://<address>/'", "a: 'http://{{ placeholder }}/'"),
+        (YAML, "a: $HOST_IP # mine", 'a: "{{ placeholder }}" # mine'),
+        (INI, "A=$HOST_IP", "A=$HOST_IP"),
+    ],
+)
+def test_a_placeholder_becomes_a_value_that_nobody_knows(
+    syntax: Syntax, line: str, cleared: str
+) -> None:
+    result = take_out(f"{line}\n", syntax)
+    assert result.source.text == f"{cleared}\n"
+    assert result.findings
+    assert result.lines == {1}
+
+
+@pytest.mark.parametrize(
+    ("syntax", "line"),
+    [
+        (SHELL, "A=$HOST_IP"),
+        (SHELL, "A=$(cat <file >other)"),
+        (SHELL, "# A=<x>"),
+        (SHELL, "A=1 # <x>"),
+        (SHELL, "cat <<EOF >file"),
+        (SHELL, "A='<b>text</b>'"),
+        (SHELL, "A=`docker ps --format {{.Names}}`"),
+        (YAML, "a: '{{ mine }}'"),
+        (YAML, "a_password: $ECRET"),
+        (YAML, "a: pa$WORD"),
+        (INI, "CONFIG_KEYSTONE_ADMIN_PW=$ECRET"),
+        (INI, "# A=<x>"),
+    ],
+)
+def test_what_is_meant_stays(syntax: Syntax, line: str) -> None:
+    result = take_out(f"{line}\n", syntax)
+    assert result.source.text == f"{line}\n"
+    assert result.findings == ()
+
+
+def test_one_placeholder_on_several_lines_is_one_finding() -> None:
+    (found,) = take_out("A=$HOST_IP\nB=1\nC=$HOST_IP\n", INI).findings
+    assert (found.line, "lines 1, 3" in found.effect) == (1, True)
+
+
+def test_a_secrets_placeholder_is_not_shown() -> None:
+    (found,) = take_out("ADMIN_PASSWORD=<hunter2>\n", SHELL).findings
+    assert "hunter2" not in str(found)
