@@ -6,6 +6,7 @@ Whatever stands inside `if`, a loop, a function, a subshell or behind `&&` is
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from stacklab.lint.shell_words import ASSIGNMENT, Unclosed, UnclosedError, Word, tokens
@@ -37,6 +38,10 @@ _CLOSING = frozenset(_OPENING.values())
 _INSIDE = frozenset({"then", "else", "elif", "do", "!", "time"})
 _KEYWORDS = frozenset({*_OPENING, *_CLOSING, *_INSIDE})
 _WITHOUT_COMMAND = ("for", "case", "select")  # what follows on their line is not a command
+_ARITHMETIC_ASSIGNMENT = re.compile(
+    r"([A-Za-z_]\w*)\s*(?:<<|>>|[-+*/%&^|])?=(?!=)|([A-Za-z_]\w*)\s*(?:\+\+|--)"
+    r"|(?:\+\+|--)\s*([A-Za-z_]\w*)"
+)
 _CHAINING = ("&&", "||", "|")
 _OWN_PROCESS = ("|", "&")
 
@@ -154,7 +159,19 @@ class _Parser:
         elif keyword.raw in _CLOSING and self.blocks and not self._is_in_subshell():
             self.blocks.pop()
 
+    def _add_arithmetic(self, word: Word) -> None:
+        """Keep what `((...))` may set: its values are computed, so none is known."""
+        for match in _ARITHMETIC_ASSIGNMENT.finditer(word.raw):
+            name = match[1] or match[2] or match[3]
+            unknown = Word(line=word.line, text="", raw="", live="$((0))")
+            self.statements.append(
+                Assignment(line=word.line, name=name, value=unknown, conditional=True)
+            )
+
     def _add_statements(self, words: list[Word], *, conditional: bool) -> None:
+        if words and words[0].raw.startswith("(("):
+            self._add_arithmetic(words[0])
+            return
         if words and words[0].raw in _DECLARING:
             # Options of `declare`, and names without a value, set nothing.
             words = [word for word in words[1:] if ASSIGNMENT.match(word.raw)]

@@ -15,6 +15,8 @@ _REDIRECTION = re.compile(r"<<<|<<-?|<>|>>|>\||[<>]&?")
 # The longest run of characters that mean themselves: one match is faster than many steps.
 _PLAIN = re.compile(r"""[^\s;&|<>()'"`$\\]+""")
 _ANSI_QUOTED = re.compile(r"\$'((?:[^'\\]|\\.)*+)'", re.DOTALL)
+# ((...)), with parentheses of its own; a subshell that begins with another one does not end so.
+_ARITHMETIC = re.compile(r"\(\((?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))*+\)\)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}  # in $'...'
 
 _BLANKS = (" ", "\t")
@@ -93,6 +95,10 @@ class _Lexer:
                 yield "\n"
                 self._skip(1)
                 self._skip_heredocs()
+            elif arithmetic := _ARITHMETIC.match(self.text, self.at):
+                line = self.line
+                yield Word(line=line, text=arithmetic[0], raw=arithmetic[0])
+                self._skip(len(arithmetic[0]))
             elif char in "<>":
                 self._skip_redirection()
             elif char in ";&|()":

@@ -28,6 +28,11 @@ SCRIPTS: dict[str, tuple[str, tuple[str | None, str | None, str | None]]] = {
     "in the background": ("A=1 &\nwait\nB=2\n", (None, "2", None)),
     "a carriage return": ("A=1\r\nB=2\n", ("1\r", "2", None)),
     "a subshell": ("(A=1; B=2)\nC=3\n", (None, None, "3")),
+    "arithmetic": (
+        "A=1\n((A < 2))\n(( D = 5 ))\n((1 << 2))\nfor ((D = 0; D < 3; D++)); do :; done\nB=2\n",
+        ("1", "2", None),
+    ),
+    "a subshell in a subshell": ("((A=1); B=2)\nC=3\n", (None, None, "3")),
     "set": ("set A=1\nB=2\n", (None, "2", None)),
     "an unclosed quote": ('A=1\nB="2\nC=3\n', ("1", None, None)),
     "an unclosed block": ("A=1\nif true; then\nB=2\n", ("1", None, None)),
