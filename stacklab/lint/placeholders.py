@@ -95,7 +95,7 @@ def _take_out_of_line(
             return line
         # What stands in for a secret may be one, after all.
         is_secret = _SECRET.search(re.split(r"[=:]", before, maxsplit=1)[0]) is not None
-        shown = f"the placeholder in line {number}" if is_secret else match["mark"]
+        shown = f"what stands in line {number}" if is_secret else match["mark"]
         lines_of.setdefault(shown, []).append(number)
         if not syntax.unknown:
             return line

@@ -45,6 +45,11 @@ def test_a_strangers_file_is_judged_rightly(
     ("name", "rules"),
     [
         ("age-is-not-said", {"devstack-inert"}),
+        ("agents-of-before-ovn", {"devstack-git-base", "devstack-two-networks"}),
+        ("contrail-before-opensdn", set()),
+        ("inventory-of-before-the-table", set()),
+        ("lists-that-replace-each-other", {"shell-set-twice"}),
+        ("one-name-that-is-not-set", {"shell-used-before-set"}),
         ("inert-variables", {"devstack-inert"}),
         ("kolla-gone-before-the-table", {"kolla-gone-variable"}),
         ("kolla-release-unknown", set()),
@@ -72,6 +77,35 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
     """Written by hand: the texts beside it may be written anew, this may not."""
     judged = verdict(Path(__file__).parent / "cases" / name, tmp_path, monkeypatch)
     assert {finding.rule for finding in judged.findings} == rules
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("lists-that-replace-each-other", 1),
+        ("one-name-that-is-not-set", 1),
+        ("placeholder-in-angle-brackets", 2),
+        ("packstack-shell-variable", 3),
+        ("sdn-misspelt-keys", 3),
+        ("inert-variables", 6),
+    ],
+)
+def test_a_mistake_is_told_once(
+    name: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = verdict(Path(__file__).parent / "cases" / name, tmp_path, monkeypatch)
+    assert len(judged.findings) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "errors"),
+    [("loopback-on-one-node", 0), ("service-list-in-default-order", 0), ("service-gone", 0)],
+)
+def test_what_does_no_certain_harm_is_no_error(
+    name: str, errors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = verdict(Path(__file__).parent / "cases" / name, tmp_path, monkeypatch)
+    assert sum(finding.severity == "error" for finding in judged.findings) == errors
 
 
 def test_every_case_is_judged_by_hand() -> None:

@@ -52,6 +52,7 @@ _RANGES = ("FIXED_RANGE", "FLOATING_RANGE", "IPV4_ADDRS_SAFE_TO_USE", "PUBLIC_NE
 _POOL = re.compile(r"start=([0-9.]+),end=([0-9.]+)")
 # A gateway, and the range that it must be in.
 _GATEWAYS = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOATING_RANGE"))
+_OF_SEVERAL_NODES = ("MULTI_HOST", "SERVICE_HOST", "TUNNEL_ENDPOINT_IP", "HOST_IP")
 _POOL_NAME = "Q_FLOATING_ALLOCATION_POOL"
 
 
@@ -144,6 +145,14 @@ def _check_missing_host_ip(rc: Localrc) -> Iterator[Finding]:
     """Yield a HOST_IP that is not set, or empty: DevStack then chooses an address itself."""
     # HOST_IP_IFACE names the NIC to ask, and a cloud of IPv6 uses HOST_IPV6.
     if rc.is_any_set("HOST_IPV6", "HOST_IP_IFACE") or rc.script.unclosed:
+        return
+    # Whoever refers to it without setting it is told of that line.
+    if not rc.is_set("HOST_IP") and any(
+        "HOST_IP" in assignment.value.names for assignment in rc.script.assignments
+    ):
+        return
+    # A cloud of one node is happy with any of its addresses.
+    if rc.scope.lab is None and _is_one_node(rc) and not rc.is_any_set(*_OF_SEVERAL_NODES):
         return
     yield _BOOK.finding(
         "devstack-host-ip-missing",

@@ -26,25 +26,71 @@ def find(kind: FileKind, rc: Localrc) -> Era:
 
 
 def _find_marks(rc: Localrc) -> Iterator[Mark]:
-    """Yield services and variables that only some releases have.
+    """Yield what only some releases have: services, variables, servers, a backend.
 
-    Variables that went and do no harm are carried along for years: they count only where a
-    release's row says what they were for.
+    Variables that went and do no harm are carried along for years: all of them together count
+    as one mark, and only beside another one that is as old.
     """
-    plugins = rc.plugins
+    marks = [*_find_variables(rc), *_find_services(rc), *_find_ways(rc)]
+    yield from marks
+    newest = next(iter(releases.of(Installer.DEVSTACK)))
+    if any(newest not in mark.releases for mark in marks):
+        yield from _find_carried_along(rc)
+
+
+def _find_variables(rc: Localrc) -> Iterator[Mark]:
+    """Yield variables that came, and those that went of which a release's row says why."""
     eras = known.variable_eras()
     for name in rc.settled:
         first, last = eras.get(name, ("", ""))
         is_telling = first and (not last or name in _find_inert_ever())
-        if is_telling and name not in _NO_MARKS and not known.may_be_of_plugin(name, plugins):
-            having = _releases_in(first, last) - _find_inert_in(name)
-            yield Mark(name=name, line=rc.line(name), releases=having)
+        is_meant = name not in _NO_MARKS and not known.may_be_of_plugin(name, rc.plugins)
+        if is_telling and is_meant:
+            yield Mark(name=name, line=rc.line(name), releases=_releases_in(first, last))
+
+
+def _find_services(rc: Localrc) -> Iterator[Mark]:
+    """Yield services that came or went, and enable_plugin."""
     for call in rc.calls_of("enable_plugin"):
-        yield Mark(name=call.name, line=call.line, releases=_releases_with_plugins())
+        yield Mark(name=call.name, line=call.line, releases=_releases_with("plugins"))
     services = known.service_eras()
     for name, line in rc.services.enabled.items():
-        if name in services and not known.may_be_of_plugin(name, plugins):
+        if name in services and not known.may_be_of_plugin(name, rc.plugins):
             yield Mark(name=name, line=line, releases=_releases_in(*services[name]))
+
+
+def _find_ways(rc: Localrc) -> Iterator[Mark]:
+    """Yield agents where a release takes OVN by default, and the server that Train left."""
+    is_told = rc.is_any_set("Q_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS", "Q_PLUGIN")
+    for name in ("q-agt", "q-l3"):
+        if name in rc.services.enabled and not is_told and "mechanism_drivers" not in rc.overridden:
+            line = rc.services.enabled[name]
+            yield Mark(name=name, line=line, releases=_releases_without_ovn())
+    for number, text in enumerate(rc.lines, start=1):
+        if "git.openstack.org" in text and not text.lstrip().startswith("#"):
+            yield Mark(
+                name="git.openstack.org", line=number, releases=_releases_in("havana", "stein")
+            )
+            return
+
+
+def _find_carried_along(rc: Localrc) -> Iterator[Mark]:
+    """Yield one mark for the variables that went, of the releases that read most of them."""
+    eras = known.variable_eras()
+    gone: dict[str, frozenset[str]] = {}
+    for name in rc.settled:
+        first, last = eras.get(name, ("", ""))
+        if last and name not in _find_inert_ever() and name not in _NO_MARKS:
+            gone[name] = _releases_in(first, last)
+    if not gone:
+        return
+    counts = {
+        release: sum(release in having for having in gone.values())
+        for release in releases.of(Installer.DEVSTACK)
+    }
+    most = frozenset(release for release, count in counts.items() if count == max(counts.values()))
+    name = next(iter(gone))
+    yield Mark(name=name, line=rc.line(name), releases=most)
 
 
 def _find_inert_ever() -> frozenset[str]:
@@ -55,15 +101,14 @@ def _find_inert_ever() -> frozenset[str]:
     return frozenset(names)
 
 
-def _find_inert_in(name: str) -> frozenset[str]:
-    """Return the releases whose rows say that they do not read a variable, or to no effect."""
+def _releases_with(option: str) -> frozenset[str]:
     rows = releases.of(Installer.DEVSTACK)
-    return frozenset(release for release, row in rows.items() if row.inert.get(name))
+    return frozenset(release for release, row in rows.items() if option in row.options)
 
 
-def _releases_with_plugins() -> frozenset[str]:
+def _releases_without_ovn() -> frozenset[str]:
     rows = releases.of(Installer.DEVSTACK)
-    return frozenset(release for release, row in rows.items() if "plugins" in row.options)
+    return frozenset(release for release, row in rows.items() if row.network_modes[0] != "ovn")
 
 
 def _releases_in(first: str, last: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from stacklab.installers.devstack.lint import shell_commands
 from stacklab.installers.devstack.lint.localrc import ENVIRONMENT, PRESET, Localrc
@@ -41,6 +42,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A line that looks like an assignment to a variable in capitals. Its name may have characters that
 # bash does not take: FOO-BAR=, $FOO=.
 _ALMOST = re.compile(r"(?:export )?\s*([A-Z$][A-Za-z0-9_.-]*)\+?=")
+_SHOWN = 5  # lines that a finding names
 _CLOSING_MARKS = {
     "if": "fi",
     "case": "esac",
@@ -176,9 +178,10 @@ def _find_continued_lines(rc: Localrc) -> frozenset[int]:
 
 
 def _find_lost_values(rc: Localrc) -> Iterator[Finding]:
-    """Yield assignments that replace a value before anything has used it."""
+    """Yield names whose values are replaced before anything has used them, each once."""
     latest: dict[str, shell.Assignment] = {}
     last_uses: dict[str, int] = {}  # name -> last line that refers to it
+    lost_lines: dict[str, list[int]] = {}
     spec_line = _find_spec_line(rc)
     for assignment in rc.script.assignments:
         name = assignment.name
@@ -190,20 +193,33 @@ def _find_lost_values(rc: Localrc) -> Iterator[Finding]:
         if before is None or name in assignment.value.names or name in rc.uncertain:
             continue
         is_used = last_uses.get(name, 0) > before.line
-        if before.value.raw == assignment.value.raw and not _changed_between(
-            rc, before, assignment
-        ):
-            continue  # the same once more: nothing is lost
         # A spec's own line is to replace the one that was rendered above it.
         is_from_spec = before.line < spec_line < assignment.line
-        if not is_used and not is_from_spec:
-            yield _BOOK.finding(
-                "shell-set-twice",
-                rc.file,
-                assignment.line,
-                effect=f"bash uses this value of {name}, and loses the one of line {before.line}",
-                fix=f"keep one of lines {before.line} and {assignment.line}",
-            )
+        if not (is_used or is_from_spec or _says_the_same(rc, before, assignment)):
+            lost_lines.setdefault(name, []).append(before.line)
+    for name, lines in lost_lines.items():
+        yield _describe_lost_values(rc, name, lines, latest[name].line)
+
+
+def _describe_lost_values(rc: Localrc, name: str, lines: list[int], kept: int) -> Finding:
+    """Return the finding of a name whose values on these lines are lost."""
+    shown = ", ".join(map(str, lines[:_SHOWN]))
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    plural = "s" if len(lines) > 1 else ""
+    return _BOOK.finding(
+        "shell-set-twice",
+        rc.file,
+        kept,
+        effect=f"bash uses this value of {name}, and loses the one{plural} of line{plural} "
+        f"{shown}{more}",
+        fix=f"keep one of lines {shown}{more} and {kept}",
+    )
+
+
+def _says_the_same(rc: Localrc, before: shell.Assignment, after: shell.Assignment) -> bool:
+    """Return True if an assignment gives a name the value that it has already."""
+    is_alike = before.value.raw == after.value.raw
+    return is_alike and not _changed_between(rc, before, after)
 
 
 def _changed_between(rc: Localrc, before: shell.Assignment, after: shell.Assignment) -> bool:
@@ -224,18 +240,27 @@ def _find_spec_line(rc: Localrc) -> int:
 
 
 def _find_early_uses(rc: Localrc) -> Iterator[Finding]:
-    """Yield variables that are used above their assignment: bash expands them to nothing."""
+    """Yield variables that are used above their assignment: bash expands them to nothing.
+
+    A variable is told once, at its first use: all of them are mended by one line.
+    """
     first_lines: dict[str, int] = {}
     for assignment in rc.script.assignments:
         first_lines.setdefault(assignment.name, assignment.line)
-    reported: set[tuple[str, int]] = set()
+    found: dict[str, list[Finding]] = {}
     for assignment in rc.script.assignments:
         for name in _find_bare_names(assignment):
             finding = _check_early_use(rc, assignment, name, first_lines)
-            # A value may refer to one name twice, and a line may have two assignments.
-            if finding is not None and (name, assignment.line) not in reported:
-                reported.add((name, assignment.line))
-                yield finding
+            if finding is not None:
+                found.setdefault(name, []).append(finding)
+    for findings in found.values():
+        first = findings[0]
+        # A value may refer to one name twice, and a line may have two assignments.
+        others = dict.fromkeys(finding.line for finding in findings if finding.line != first.line)
+        if others:
+            also = ", ".join(map(str, others))
+            first = replace(first, effect=f"{first.effect} (also line {also})")
+        yield first
 
 
 def _find_bare_names(assignment: shell.Assignment) -> Iterator[str]:

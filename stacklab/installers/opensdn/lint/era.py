@@ -14,6 +14,10 @@ _TAG = re.compile(
     r"""(?P<tag>[^"'#\s]+)""",
     re.MULTILINE,
 )
+# Contrail 5.0 to 21.4: 5.0-214, queens-5.0-20180219, 1912.32, R5.1, ocata-master-117.
+_OF_JUNIPER = re.compile(
+    r"\b5\.\d|\b(19|20|21)\d\d?\b|\bR(5|19|20|21)|^(ocata|queens|rocky|newton)-"
+)
 
 
 def find(kind: FileKind, source: Source) -> Era:
@@ -25,4 +29,7 @@ def find(kind: FileKind, source: Source) -> Era:
     for release in kind.releases(kind):
         if re.fullmatch(rf"{re.escape(release)}(?:[.-].*)?", match["tag"]):
             return era_as_said(kind, release, Ground.NAME, f"line {line} names {match['tag']}")
+    if _OF_JUNIPER.search(match["tag"]):
+        # Read by Juniper/contrail-ansible-deployer, which this table does not know.
+        return era_as_said(kind, match["tag"], Ground.NAME, f"line {line} names it")
     return assumed_era(kind)

@@ -38,6 +38,17 @@ _SECTIONS = (
     "orchestrator",
 )
 _OF_KOLLA = ("kolla_globals", "kolla_passwords", "customize")
+_GLOBAL = frozenset(
+    {
+        "CONTAINER_REGISTRY",
+        "CONTAINER_REGISTRY_PASSWORD",
+        "CONTAINER_REGISTRY_USERNAME",
+        "ENABLE_DESTROY",
+        "REGISTRY_PRIVATE_INSECURE",
+        "REGISTRY_PRIVATE_SECURE",
+        "SITE_MIRROR",
+    }
+)
 _ALIKE = 0.8  # people have keys of their own; a misspelt one is nearer
 
 
@@ -57,7 +68,9 @@ def check(file: Instances) -> Iterator[Finding]:
     for instance in file.instances:
         yield from _check_place(file, "instance", instance)
     configuration = file.section("contrail_configuration")
-    if configuration is not None:
+    # What the containers of another release take from their environment is not known.
+    era = file.scope.era
+    if configuration is not None and (era is None or era.is_in_table):
         yield from _check_place(file, "configuration", configuration)
     kolla = file.section("kolla_config")
     nearest = Near(_OF_KOLLA, cutoff=_ALIKE)
@@ -75,6 +88,8 @@ def _check_sections(file: Instances) -> Iterator[Finding]:
         fix = ""
         if entry.key in _OF_KOLLA[:2]:
             fix = f"write it below kolla_config:, as {entry.key}:"
+        elif entry.key in _GLOBAL:
+            fix = "write it below global_configuration:"
         elif entry.key.isupper() and entry.key in known_keys()["configuration"]:
             fix = "write it below contrail_configuration:"
         elif nearest_section(entry.key):
