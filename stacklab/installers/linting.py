@@ -28,6 +28,7 @@ from stacklab.lint.kinds import (
     Sureness,
     Verdict,
     era_as_said,
+    no_era,
 )
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.lab import Lab, Node
@@ -213,7 +214,7 @@ def _scope_of_file(
 
 def _era_of_lab(kind: FileKind, lab: Lab) -> Era | None:
     row = kind.lab_release(kind, lab)
-    if row is None:
+    if row is None or kind.era is no_era:
         return None
     return era_as_said(kind, row.name, Ground.LAB, f"lab {lab.name} is of it")
 

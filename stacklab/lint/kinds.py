@@ -63,7 +63,8 @@ def by_marks(kind: FileKind, marks: Iterable[Mark]) -> Era:
     return replace(guessed, row=releases.of(kind.installer).get(guessed.release))
 
 
-def _no_era(_kind: FileKind, _source: Source) -> Era | None:
+def no_era(_kind: FileKind, _source: Source) -> Era | None:
+    """Return that of a file whose rules hold in every release: none."""
     return None
 
 
@@ -91,7 +92,7 @@ class FileKind:
     # Releases that --release takes; the one to assume, if nothing tells any, is the first.
     releases: Callable[[FileKind], tuple[str, ...]] = rows_of
     # Which release a file is for that lies somewhere; None if its rules hold in all.
-    era: Callable[[FileKind, Source], Era | None] = _no_era
+    era: Callable[[FileKind, Source], Era | None] = no_era
     # The release of these that is meant where the user names one of another installer.
     requested: Callable[[FileKind, Source, str], str] = lambda _kind, _source, named: named
     # Which release a file is for that was rendered for a lab.

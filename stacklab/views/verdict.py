@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # rendering must not wait for the lint
     from stacklab.lint.kinds import LintedFile, Verdict
 
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
+_SHOWN = 3  # files that a line of one era names
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -26,7 +27,9 @@ def era_lines(verdict: Verdict) -> Iterable[Text]:
         if file.scope.era is not None:
             names.setdefault(str(file.scope.era), []).append(file.source.name)
     for sentence, files in names.items():
-        which = f"{', '.join(files)}: " if len(names) > 1 else ""
+        shown = ", ".join(files[:_SHOWN])
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        which = f"{shown}{more}: " if len(names) > 1 else ""
         yield Text(f"{which}{sentence}", style="dim")
 
 

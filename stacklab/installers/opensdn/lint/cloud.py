@@ -177,9 +177,9 @@ def _check_old_version_key(file: Instances) -> Iterator[Finding]:
     old = file.option("CONTRAIL_VERSION")
     new = file.option("CONTRAIL_CONTAINER_TAG")
     era = file.scope.era
-    # Contrail's own deployer knew the tag by no other name.
-    is_juniper = era is not None and not era.is_in_table
-    if old is None or is_juniper:
+    # Contrail's own deployer knew the tag by no other name, and `latest` may be one of its tags.
+    may_be_contrails = era is not None and not (era.is_in_table and era.is_certain)
+    if old is None or may_be_contrails:
         return
     # The playbooks look for the old name only where the new one is missing.
     if new is None:

@@ -21,7 +21,12 @@ def _lint(source: Source, _scope: Scope) -> Iterator[Finding]:
 
 
 CONF = FileKind(
-    title="fake.conf", installer=Installer.FAKE, names=frozenset({"fake.conf"}), lint=_lint
+    title="fake.conf",
+    installer=Installer.FAKE,
+    names=frozenset({"fake.conf"}),
+    lint=_lint,
+    consumer="the fake",
+    word="fake",
 )
 
 
