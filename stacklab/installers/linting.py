@@ -20,16 +20,8 @@ from stacklab.lint.certainty import lint_in_era
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.held import LabNode
-from stacklab.lint.kinds import (
-    Claim,
-    FileKind,
-    LintedFile,
-    Linting,
-    Sureness,
-    Verdict,
-    era_as_said,
-    no_era,
-)
+from stacklab.lint.kind_era import era_as_said
+from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, Verdict, no_era
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
@@ -125,7 +117,7 @@ def judge_files(
         if found is None:
             findings.append(_find_unknown(source, path))
             continue
-        cleared = found.clear(source)
+        cleared = placeholders.take_out(source, found.syntax)
         findings += cleared.findings
         file = LintedFile(
             source=cleared.source,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from stacklab import releases
-from stacklab.lint import era
-from stacklab.lint.era import Era, Ground, Mark
 from stacklab.lint.finding import Finding, Rule
-from stacklab.lint.placeholders import Cleared, Syntax, take_out
 from stacklab.lint.scope import Linter, Scope, Source
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
+
+if TYPE_CHECKING:  # whoever renders files imports the kinds, and waits for no rule
+    from stacklab.lint.era import Era
+    from stacklab.lint.placeholders import Syntax
 
 
 class Sureness(IntEnum):
@@ -37,30 +39,6 @@ def newest_release(installer: Installer) -> Release | None:
 def rows_of(kind: FileKind) -> tuple[str, ...]:
     """Return the releases that the installer has rows of, the one to assume first."""
     return tuple(releases.of(kind.installer))
-
-
-def era_as_said(kind: FileKind, release: str, ground: Ground, why: str) -> Era:
-    """Return the era of a release that somebody, or something, names."""
-    return Era(
-        title=kind.consumer,
-        release=release,
-        ground=ground,
-        why=why,
-        possible=(release,),
-        row=releases.of(kind.installer).get(release),
-        is_in_table=release in kind.releases(kind),
-    )
-
-
-def assumed_era(kind: FileKind) -> Era:
-    """Return the era of a file in which nothing tells its release."""
-    return by_marks(kind, ())
-
-
-def by_marks(kind: FileKind, marks: Iterable[Mark]) -> Era:
-    """Return the era of a file by the names in it that came or went."""
-    guessed = era.by_marks(kind.consumer, kind.releases(kind), marks)
-    return replace(guessed, row=releases.of(kind.installer).get(guessed.release))
 
 
 def no_era(_kind: FileKind, _source: Source) -> Era | None:
@@ -102,10 +80,6 @@ class FileKind:
 
     def __str__(self) -> str:
         return self.title
-
-    def clear(self, source: Source) -> Cleared:
-        """Return a text as its rules are to see it, without placeholders."""
-        return take_out(source, self.syntax) if self.syntax else Cleared(source=source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

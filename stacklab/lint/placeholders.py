@@ -61,11 +61,14 @@ class Cleared:
     lines: frozenset[int] = frozenset()  # those with a placeholder
 
 
-def take_out(source: Source, syntax: Syntax) -> Cleared:
+def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     """Return a text without its placeholders, with a finding for each.
 
-    One placeholder on several lines is one finding: it is filled in once.
+    One placeholder on several lines is one finding: it is filled in once. Without a syntax
+    a file has none.
     """
+    if syntax is None:
+        return Cleared(source=source)
     lines_of: dict[str, list[int]] = {}
     lines: list[str] = []
     for number, line in enumerate(source.lines, start=1):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from stacklab.lint.era import Era
 from stacklab.lint.finding import Finding
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
+
+if TYPE_CHECKING:  # whoever renders files imports the scopes, and waits for no rule
+    from stacklab.lint.era import Era
 
 
 @dataclass(frozen=True, kw_only=True)

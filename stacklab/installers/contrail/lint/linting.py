@@ -13,15 +13,8 @@ from stacklab.installers.devstack.lint.across import of_kinds
 from stacklab.installers.devstack.lint.linting import localrcs_in
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding
-from stacklab.lint.kinds import (
-    Claim,
-    FileKind,
-    LintedFile,
-    Linting,
-    Sureness,
-    assumed_era,
-    era_as_said,
-)
+from stacklab.lint.kind_era import assumed_era, era_as_said
+from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness
 from stacklab.lint.placeholders import SHELL
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments

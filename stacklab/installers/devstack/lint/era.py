@@ -9,7 +9,8 @@ from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.sources import named_release, naming_line
 from stacklab.lint.era import Era, Ground, Mark
-from stacklab.lint.kinds import FileKind, by_marks, era_as_said
+from stacklab.lint.kind_era import by_marks, era_as_said
+from stacklab.lint.kinds import FileKind
 from stacklab.model.stack import Installer
 
 # Carried along in files of any age: the samples had it, and nothing complains.

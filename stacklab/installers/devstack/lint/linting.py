@@ -11,13 +11,13 @@ from stacklab.installers.devstack.lint import across, era, known, linter, local_
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.sources import named_release
 from stacklab.lint.era import Era, Ground
+from stacklab.lint.kind_era import era_as_said
 from stacklab.lint.kinds import (
     Claim,
     FileKind,
     LintedFile,
     Linting,
     Sureness,
-    era_as_said,
     newest_release,
 )
 from stacklab.lint.placeholders import SHELL

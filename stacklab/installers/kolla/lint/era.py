@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from stacklab import releases
 from stacklab.installers.kolla.lint.names import known_names
 from stacklab.lint.era import Era, Ground, Mark
-from stacklab.lint.kinds import FileKind, by_marks, era_as_said
+from stacklab.lint.kind_era import by_marks, era_as_said
+from stacklab.lint.kinds import FileKind
 from stacklab.lint.scope import Source
 from stacklab.model.release import plain_name
 from stacklab.model.stack import Installer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from stacklab.lint.era import Era, Ground
-from stacklab.lint.kinds import FileKind, assumed_era, era_as_said
+from stacklab.lint.kind_era import assumed_era, era_as_said
+from stacklab.lint.kinds import FileKind
 from stacklab.lint.scope import Source
 
 # The playbooks know the tag by all of these: set_global_variables.yml, set_contrail_variables.yml.
