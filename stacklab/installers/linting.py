@@ -16,7 +16,7 @@ from stacklab.errors import LabError
 from stacklab.installers import all_kits
 from stacklab.lint import ignores, placeholders, read
 from stacklab.lint.book import Book, rule
-from stacklab.lint.certainty import lint_in_era
+from stacklab.lint.certainty import soften_uncertain
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.held import LabNode
@@ -297,12 +297,19 @@ def _lint_and_compare(
     # A set: the same thing may be found in several pairs of files.
     all_findings = set(findings)
     for file in files:
-        all_findings.update(_first_of_each_rule(lint_in_era(file)))
+        all_findings.update(soften_uncertain(file, _first_of_each_rule(_lint_file(file))))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
     for cloud in _group_by_cloud(compared):
         for linting in _LINTINGS:
             all_findings.update(linting.compare(cloud))
     return tuple(sorted(_without_ignored(files, all_findings)))
+
+
+def _lint_file(file: LintedFile) -> Iterator[Finding]:
+    """Yield a file's findings, but for what follows from a placeholder that is told already."""
+    for finding in file.kind.lint(file.source, file.scope):
+        if finding.line not in file.placeholders or finding.rule.endswith("-key"):
+            yield finding
 
 
 def _without_ignored(files: Sequence[LintedFile], findings: Iterable[Finding]) -> Iterator[Finding]:

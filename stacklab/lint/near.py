@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-# Comparisons for one file: whoever has more unknown words did not misspell them.
+# For one file: whoever has more unknown words did not misspell them.
 _MOST_COMPARISONS = 200_000
+_MOST_WORDS = 1000
 _LONGEST = 80  # characters; the longest key of any installer has 60
 
 
@@ -20,13 +21,13 @@ class Near:
         self._known = sorted(known)
         self._cutoff = cutoff
         self._nearest_of: dict[str, str] = {}
+        self._most_words = min(_MOST_WORDS, _MOST_COMPARISONS / max(len(self._known), 1))
 
     def __call__(self, word: str) -> str:
         """Return the known word that was probably meant, or ""."""
         if word in self._nearest_of:
             return self._nearest_of[word]
-        comparisons = len(self._nearest_of) * len(self._known)
-        if len(word) > _LONGEST or comparisons >= _MOST_COMPARISONS:
+        if len(word) > _LONGEST or len(self._nearest_of) >= self._most_words:
             return ""
         matches = difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)
         nearest = matches[0] if matches else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import yaml
 
@@ -23,7 +24,7 @@ _STANDARD = "tag:yaml.org,2002:"
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class YamlEntry:
     """A key of a mapping and its value."""
 
@@ -50,7 +51,7 @@ class YamlEntry:
         """Return True if Jinja decides the value."""
         return "{{" in self.text or "{%" in self.text
 
-    @property
+    @cached_property
     def items(self) -> tuple[YamlEntry, ...]:
         """Return the entries of a mapping, in the file's order; none for anything else."""
         if not isinstance(self.node, yaml.MappingNode):

@@ -237,6 +237,8 @@ def test_only_the_first_words_are_compared_with_all_that_are_known() -> None:
     assert [bool(nearest(f"word{number}x")) for number in range(2, 12)] == [True] * 9 + [False]
     assert nearest("word1x") == "word1", "what was found once is still known"
     assert Near(["word"])("word" * 100) == ""
+    few = Near(["word"])
+    assert [bool(few(f"word{number}")) for number in range(1001)] == [True] * 1000 + [False]
 
 
 def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> None:
