@@ -118,7 +118,7 @@ def judge_files(
             findings.append(_find_unknown(source, path))
             continue
         cleared = placeholders.take_out(source, found.syntax)
-        findings += cleared.findings
+        findings += _first_of_each_rule(cleared.findings)
         file = LintedFile(
             source=cleared.source,
             kind=found,
@@ -321,7 +321,7 @@ def _without_ignored(files: Sequence[LintedFile], findings: Iterable[Finding]) -
         if comments is None or not comments.hides(finding):
             yield finding
     for comments in by_file.values():
-        yield from comments.find_unknown(known)
+        yield from _first_of_each_rule(comments.find_unknown(known))
 
 
 def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -18,10 +18,13 @@ class Near:
     """
 
     def __init__(self, known: Iterable[str], *, cutoff: float = 0.6) -> None:
-        self._known = sorted(known)
         self._cutoff = cutoff
+        self._by_length: dict[int, list[str]] = {}
         self._nearest_of: dict[str, str] = {}
-        self._most_words = min(_MOST_WORDS, _MOST_COMPARISONS / max(len(self._known), 1))
+        words = tuple(known)
+        for word in words:
+            self._by_length.setdefault(len(word), []).append(word)
+        self._most_words = min(_MOST_WORDS, _MOST_COMPARISONS / max(len(words), 1))
 
     def __call__(self, word: str) -> str:
         """Return the known word that was probably meant, or ""."""
@@ -29,7 +32,19 @@ class Near:
             return self._nearest_of[word]
         if len(word) > _LONGEST or len(self._nearest_of) >= self._most_words:
             return ""
-        matches = difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)
+        matches = difflib.get_close_matches(
+            word, self._of_like_length(len(word)), n=1, cutoff=self._cutoff
+        )
         nearest = matches[0] if matches else ""
         self._nearest_of[word] = nearest
         return nearest
+
+    def _of_like_length(self, length: int) -> list[str]:
+        """Return the known words that are not too long or too short to reach the cutoff."""
+        return [
+            word
+            for other, words in self._by_length.items()
+            # What difflib's real_quick_ratio asks of each word alone.
+            if 2 * min(length, other) / max(length + other, 1) >= self._cutoff
+            for word in words
+        ]

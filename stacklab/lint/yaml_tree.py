@@ -6,6 +6,7 @@ Composed nodes are looked at where a rule asks, never expanded, so aliases cost 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +86,7 @@ class Broken:
     right: str
 
 
+@functools.lru_cache(maxsize=1)  # a file is linted by one release after another
 def parse(text: str, name: str) -> YamlEntry | Broken:
     """Return the whole file as one entry without a key, or why it cannot be read."""
     try:

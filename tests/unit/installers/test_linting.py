@@ -206,6 +206,20 @@ def test_a_rule_has_its_say_some_times_in_a_file_and_then_counts(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("rule", "line"),
+    [("file-placeholder", "A{}=<x{}>"), ("file-ignore", "# stacklab: ignore=x{}")],
+)
+def test_what_holds_of_any_file_is_counted_too(tmp_path: Path, rule: str, line: str) -> None:
+    lines = "".join(f"{line.format(at, at)}\n" for at in range(30))
+    (tmp_path / "local.conf").write_text(f"[[local|localrc]]\n{lines}")
+    found = [
+        finding for finding in lint.lint_files([tmp_path / "local.conf"]) if finding.rule == rule
+    ]
+    assert len(found) == 20
+    assert "and 10 more findings like it" in found[-1].effect
+
+
+@pytest.mark.parametrize(
     ("name", "line"),
     [
         ("answers.txt", "CONFIG_FOO_{}=y"),
