@@ -6,8 +6,10 @@ Whatever stands inside `if`, a loop, a function, a subshell or behind `&&` is
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from stacklab.lint.shell_words import ASSIGNMENT, Unclosed, UnclosedError, Word, tokens
 
@@ -69,26 +71,27 @@ class Call:
     conditional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Script:
     """A script that was read: statements in order."""
 
     statements: tuple[Assignment | Call, ...]
     unclosed: Unclosed | None = None
 
-    @property
+    @cached_property
     def assignments(self) -> tuple[Assignment, ...]:
         """Return the assignments only."""
         return tuple(
             statement for statement in self.statements if isinstance(statement, Assignment)
         )
 
-    @property
+    @cached_property
     def calls(self) -> tuple[Call, ...]:
         """Return the calls only."""
         return tuple(statement for statement in self.statements if isinstance(statement, Call))
 
 
+@functools.lru_cache(maxsize=1)  # a file's era is looked for, and then it is linted
 def read(text: str) -> Script:
     """Read a whole file; if bash would stop reading, `unclosed` tells where."""
     parser = _Parser()
