@@ -2,9 +2,10 @@
 
 Root on a node may be hostile, so such text must not move a terminal's cursor, set its
 title, fill the clipboard, or stand at the start of a line where a reader expects our own
-words. `printable` is the only function that makes foreign text fit to be shown; all
-boundaries use it: a check's result, an error's message, progress, the event log, a
-console, and the output of commands on nodes.
+words; nor may it give orders to the CI system that reads our output as its log.
+`printable` is the only function that makes foreign text fit to be shown; all boundaries use
+it: a check's result, an error's message, progress, the event log, a console, and the output
+of commands on nodes.
 
 `Foreign` carries such text where it is passed on as a value. The answers of checks are
 the exception: families parse `Said.lines` in many places, and the JSON report hands on
@@ -31,6 +32,11 @@ _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # for private use: what they look like is up to the reader's fonts.
 _UNWANTED = frozenset({"Cc", "Cf", "Cs", "Cn", "Co"})
 _KEPT = {ord("\n"): None, ord("\t"): None}
+# What CI systems take for orders in a log. GitHub: `::add-mask::x` behind nothing but blanks, so
+# that an indentation protects from nothing, and `##[add-mask]x` anywhere in a line; Azure and
+# TeamCity: `##vso[...]`, `##teamcity[...]`. Source: ActionCommand.cs of actions/runner.
+_ORDER_OF_LINE = re.compile(r"^([ \t]*:)(?=:[A-Za-z][^\n]*::)", re.MULTILINE)
+_ORDER = re.compile(r"#(?=#\w*\[)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,25 @@ def printable(text: str, *, indent: str = INDENT) -> str:
     """Return foreign text as it may be shown: on a terminal, in a page, in JUnit, in an error.
 
     Escape sequences, control characters but newline and tab, and characters that turn or
-    hide text are left out. Every line but the first is indented, so that none forges a
-    line of ours. Pass indent="" only where the caller puts its own mark before each line.
+    hide text are left out; a blank breaks what a CI system would take for an order. Every line
+    but the first is indented, so that none forges a line of ours. Pass indent="" only where the
+    caller puts its own mark before each line.
     """
     if text.isprintable():  # by far the most frequent case, and 50 times faster
-        return text
+        return without_orders(text)
     if not text.translate(_KEPT).isprintable():
         text = _LINE_END.sub("\n", _ESCAPE.sub("", text))
         text = "".join(map(_printable_character, text))
-    return text.replace("\n", f"\n{indent}")
+    return without_orders(text).replace("\n", f"\n{indent}")
+
+
+def without_orders(text: str) -> str:
+    """Return a text in which no CI system that reads it as a log finds an order to it."""
+    if "##" in text:
+        text = _ORDER.sub("# ", text)
+    if "::" in text:
+        text = _ORDER_OF_LINE.sub(r"\1 ", text)
+    return text
 
 
 def _printable_character(character: str) -> str:

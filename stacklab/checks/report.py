@@ -139,7 +139,8 @@ def _row_texts(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """Yield rows of a JSON list, each on a line of its own."""
     separator = "\n"
     for row in rows:
-        yield separator + json.dumps(row)
+        # The same JSON: on stdout it may be the log of a CI system, to which ##[...] is an order.
+        yield separator + json.dumps(row).replace("##", "#\\u0023")
         separator = ",\n"
 
 

@@ -64,3 +64,25 @@ def test_an_error_never_hands_on_what_moves_a_terminal() -> None:
     error = CommandFailed("node1 can't be read: \x1b]0;owned\x07no\u202e\n  our own second line")
     assert error.message == "node1 can't be read: no\n  our own second line"
     assert str(LabError("\x1b[2Jx", hint="y")) == "x\n  next: y"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("::error file=a.py::forged", ": :error file=a.py::forged"),
+        ("  \t::add-mask::a", "  \t: :add-mask::a"),
+        ("one\n::stop-commands::x", "one\n    : :stop-commands::x"),
+        ("one\r::group::x", "one\n    : :group::x"),
+        ("\x1b[0m::\u200berror::x", ": :error::x"),
+        ("words ##[add-mask]b", "words # #[add-mask]b"),
+        ("##vso[task.setvariable]b", "# #vso[task.setvariable]b"),
+        ("###teamcity[x]", "## #teamcity[x]"),
+        ("#\u200b#[error]x", "# #[error]x"),
+        ("inet6 ::1/128", "inet6 ::1/128"),
+        ("::1 localhost", "::1 localhost"),
+        ("## a heading [1]", "## a heading [1]"),
+    ],
+)
+def test_no_text_of_a_node_gives_orders_to_a_ci_system(raw: str, shown: str) -> None:
+    assert printable(raw) == shown
+    assert printable(printable(raw, indent=""), indent="") == printable(raw, indent="")

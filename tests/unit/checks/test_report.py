@@ -300,3 +300,11 @@ def test_control_characters_are_dropped_and_text_is_kept() -> None:
     failure = as_xml(lost(nasty, nasty)).find(".//failure")
     assert failure is not None
     assert failure.get("message") == "red <&\"'> ]]>  ümlaut \U0001f600 a\tb "
+
+
+def test_no_row_of_the_json_gives_orders_to_a_ci_system() -> None:
+    """It may be written to /dev/stdout, which is the log of a job."""
+    output = "x ##[add-mask]b ###vso[task.setvariable]c"
+    text = "".join(report.json_parts(lost(output=output)))
+    assert "##" not in text
+    assert output in [check["output"] for check in json.loads(text)["checks"]]
