@@ -308,9 +308,10 @@ class _Collecting:
         if not why_not and self._size > _MOST_BYTES:
             why_not = _FULL
         if why_not:
-            shown = mask.without(why_not, self._secrets)
+            shown = mask.in_any_form(why_not, self._secrets)
             self._items.append(Item(section=section, path=path, title=title, why_not=shown))
             return
+        path = logs_node.plain_name(path)
         is_all_secret = original is not None and is_secret_file(original)
         data = masked(text, self._secrets, is_all_secret=is_all_secret).encode()
         target = self._root / path

@@ -70,8 +70,10 @@ _SECTIONS: Mapping[str, tuple[str, int]] = {
 
 # Even an empty file costs this host so much, and a node may begin files without end.
 _COST_OF_FILE = 1024
-# Suffixes that every browser and file manager shows as text; ".txt" is put behind all others.
-_TEXTS = ("", ".log", ".txt", ".conf", ".json")
+# Suffixes that browsers, file managers and web servers all take for plain data. A server may send
+# `a.log`, or a name without a suffix, as nothing in particular, and browsers then look for scripts
+# in it; `.htaccess` is an order to some servers.
+_PLAIN = (".txt", ".json")
 _ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
 
 
@@ -190,18 +192,22 @@ class _FileCutter:
 def safe_path(name: str) -> str:
     """Return a node's name of a file as a relative path of plain words that leads nowhere else.
 
-    The bundle may be looked at in a browser, where a file's suffix decides whether scripts
-    in it run: only suffixes that are known to be shown as text stay.
+    The bundle may be looked at in a browser: see plain_name.
     """
     parts: list[str] = []
     for part in PurePosixPath("/", name).parts[1:]:
         plain = _ODD.sub("_", part)[:100]
         # `..` and the like would lead out of the bundle.
         parts.append(plain if plain.strip(".") else "_")
-    path = "/".join(parts) or "_"
-    if PurePosixPath(path).suffix.lower() in _TEXTS:
-        return path
-    return f"{path}.txt"
+    return plain_name("/".join(parts) or "_")
+
+
+def plain_name(path: str) -> str:
+    """Return a file's path with a suffix by which no browser runs a script in it.
+
+    Most files of a bundle hold what nodes wrote, whoever named them.
+    """
+    return path if PurePosixPath(path).suffix in _PLAIN else f"{path}.txt"
 
 
 def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:

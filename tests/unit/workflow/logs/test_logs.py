@@ -19,15 +19,15 @@ def test_both_sides_are_taken_along(stage: Stage) -> None:
         "host/record.json",
         "host/resolved.json",
         "host/lab.json",
-        "host/console/controller.log",
-        "host/domains/compute2.xml",
+        "host/console/controller.log.txt",
+        "host/domains/compute2.xml.txt",
         "host/networks/net1.bridge.txt",
-        "host/qemu/controller.log",
+        "host/qemu/controller.log.txt",
         "host/firewall.txt",
         "host/machine.txt",
-        "answers/controller/opt/stack/devstack/localrc",
+        "answers/controller/opt/stack/devstack/localrc.txt",
         "nodes/compute1/journal.txt",
-        "nodes/compute1/files/var/log/nova/nova-api.log",
+        "nodes/compute1/files/var/log/nova/nova-api.log.txt",
     } <= had
     assert stage.text("index.html") == f"{logs.MARK} trio"
     assert bundle.states == {"controller": "running", "compute1": "running", "compute2": "running"}
@@ -49,8 +49,8 @@ def test_no_secret_and_no_key_is_anywhere_in_the_bundle(stage: Stage) -> None:
             assert PASSWORD not in text, path
             assert KEY not in text, path
             assert "older1234567" not in text, path
-    assert "HOST_IP=10.10.0.11" in stage.text("answers/controller/opt/stack/devstack/localrc")
-    assert "Booted" in stage.text("host/console/controller.log")
+    assert "HOST_IP=10.10.0.11" in stage.text("answers/controller/opt/stack/devstack/localrc.txt")
+    assert "Booted" in stage.text("host/console/controller.log.txt")
     names = {path.name for path in (stage.tmp / "bundle").rglob("*")}
     assert not names & {"keys", "secrets.json", "id_ed25519"}
 
@@ -145,7 +145,7 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not(stage: Stage) -> None:
 
 
 def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage) -> None:
-    names = ("files/a", "files/a/b", "files/" + "x/" * 3000 + "x", "journal.txt")
+    names = ("files/a.txt", "files/a.txt/b", "files/" + "x/" * 3000 + "x", "journal.txt")
 
     def odd(command: Command) -> Result:
         marker = next(
@@ -156,7 +156,7 @@ def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage
 
     stage.ssh(odd)
     bundle = stage.take().bundle
-    assert stage.text("nodes/compute1/files/a") == "said\n"
+    assert stage.text("nodes/compute1/files/a.txt") == "said\n"
     assert stage.text("nodes/compute1/journal.txt") == "said\n"
     assert sum(item.path.startswith("nodes/compute1/files/") for item in bundle.missing) == 2
 

@@ -86,7 +86,9 @@ def test_a_damaged_record_leaves_the_files(stage: Stage) -> None:
     stage.paths.record.write_text("{")
     bundle = stage.take().bundle
     assert "is damaged" in missing(bundle)["host/record"]
-    assert "host/console/controller.log" in {item.path for item in bundle.items if not item.why_not}
+    assert "host/console/controller.log.txt" in {
+        item.path for item in bundle.items if not item.why_not
+    }
 
 
 def test_a_lab_of_which_nothing_exists_is_refused(stage: Stage) -> None:
@@ -102,7 +104,7 @@ def test_its_size_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
     stage.paths.console("controller").write_text("first line\nsecond line that is long\nthird\n")
     monkeypatch.setattr(logs, "_MOST_BYTES", 10**6)
     stage.take()
-    assert stage.text("host/console/controller.log") == "(its beginning is left out)\nthird\n"
+    assert stage.text("host/console/controller.log.txt") == "(its beginning is left out)\nthird\n"
 
 
 def test_no_more_is_fetched_than_a_bundle_holds(

@@ -31,7 +31,7 @@ def test_what_a_node_s_logs_cost_is_what_is_counted(monkeypatch: pytest.MonkeyPa
             hearing.hear(line, 0)
         for _ in range(100):
             hearing.hear(line, 0)  # what comes before it is ended
-        assert sys.getsizeof(hearing.logs.files["x"]) < 1.3 * logs_node.MOST_BYTES
+        assert sys.getsizeof(hearing.logs.files["x.txt"]) < 1.3 * logs_node.MOST_BYTES
 
 
 def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +54,9 @@ def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
         for line in (f"M begin {name}", *whole.split("\n"), f"M end {name}"):
             hearing.hear(line, 0)
     found = dict(logs_node.texts(hearing.logs))
-    assert found["files/var/log/a"].startswith("(its beginning is left out)\nxxx")
+    assert found["files/var/log/a.txt"].startswith("(its beginning is left out)\nxxx")
     assert found["journal.txt"].startswith("(its beginning is left out)\nxxx")
-    assert found["b"].startswith("half a secret\n")
+    assert found["b.txt"].startswith("half a secret\n")
 
 
 @pytest.mark.parametrize(
@@ -64,21 +64,25 @@ def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
     [
         ("files/var/log/a.html", "files/var/log/a.html.txt"),
         ("files/var/log/a.SVG", "files/var/log/a.SVG.txt"),
-        ("files/var/log/nova/a.log", "files/var/log/nova/a.log"),
-        ("files/var/log/nova/a.conf", "files/var/log/nova/a.conf"),
-        ("files/var/log/nova/a.JSON", "files/var/log/nova/a.JSON"),
-        ("files/var/log/syslog", "files/var/log/syslog"),
+        ("files/var/log/nova/a.log", "files/var/log/nova/a.log.txt"),
+        ("files/var/log/nova/a.conf", "files/var/log/nova/a.conf.txt"),
+        ("files/var/log/nova/a.JSON", "files/var/log/nova/a.JSON.txt"),
+        ("files/var/log/nova/a.json", "files/var/log/nova/a.json"),
+        ("files/var/log/nova/a.txt", "files/var/log/nova/a.txt"),
+        ("files/.htaccess", "files/.htaccess.txt"),
+        ("files/a.txt/", "files/a.txt"),
+        ("files/var/log/syslog", "files/var/log/syslog.txt"),
         ("files/var/log/syslog.1", "files/var/log/syslog.1.txt"),
         ("files/a.xht", "files/a.xht.txt"),
         ("files/a.shtml", "files/a.shtml.txt"),
         ("files/a.mhtml", "files/a.mhtml.txt"),
         ("files/a.svgz", "files/a.svgz.txt"),
         ("files/a.log.xsl", "files/a.log.xsl.txt"),
-        ("files/../../../etc/passwd", "files/_/_/_/etc/passwd"),
-        ("/etc/passwd", "etc/passwd"),
-        ("files/a b\x1b[2J<script>", "files/a_b__2J_script_"),
-        ("", "_"),
-        ("..", "_"),
+        ("files/../../../etc/passwd", "files/_/_/_/etc/passwd.txt"),
+        ("/etc/passwd", "etc/passwd.txt"),
+        ("files/a b\x1b[2J<script>", "files/a_b__2J_script_.txt"),
+        ("", "_.txt"),
+        ("..", "_.txt"),
     ],
 )
 def test_a_node_cannot_choose_where_its_files_go(name: str, safe: str) -> None:
