@@ -41,13 +41,16 @@ _KILL_AFTER_S = 2  # for what ignores SIGTERM
 _OWN_TIME_S = 5.0  # forks and sleep(1) of one try on an emulated node
 _PYTHON_START_S = 5.0
 
-# What a try runs in: $1 is the user's command, $2 our marker. timeout(1) ends its whole process
+# What a try runs in: $1 is the user's command, and our marker comes by a descriptor: the command
+# could read words of a command line, and the environment, in /proc. timeout(1) ends its whole process
 # group; tail stays to hand on what was written until then. A command that leaves something behind
 # that holds the output open has not ended.
 _INNER = """\
 trap : TERM
+read -r marker <&3
+exec 3<&-
 {
-  bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$2" "$?"
+  bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$marker" "$?"
 } | { trap '' TERM; exec tail -c 65536; }"""
 
 # attempt NUMBER TRIES INTERVAL LIMIT WANTED TEXT COMMAND
@@ -60,7 +63,10 @@ attempt() {{
   n=0
   while :; do
     n=$((n + 1)) ok=no code=-
-    out=$(timeout -k {_KILL_AFTER_S} "$4" bash -c "$inner" custom "$7" "$m" 2>&1); rc=$?
+    out=$(timeout -k {_KILL_AFTER_S} "$4" bash -c "$inner" custom "$7" 2>&1 3<<MARKER
+$m
+MARKER
+); rc=$?
     case $out in
       *"$m code "*) code=${{out##*"$m code "}}; out=${{out%"$m code "*}} ;;
     esac

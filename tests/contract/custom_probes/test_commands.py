@@ -137,6 +137,18 @@ def test_much_output_without_an_end_costs_no_more(shell: list[str]) -> None:
     assert (result.status, result.reason) == (FAILED, Reason.TIMED_OUT)
 
 
+def test_a_command_can_t_learn_what_marks_the_session_s_lines(shell: list[str]) -> None:
+    """By it, a command could write answers of other checks to the session's own output."""
+    # The pattern does not find itself.
+    look = (
+        "seen=0; p=$$; for generation in 1 2 3 4 5; do "
+        f"grep -aq '{MARK[:-1]}[{MARK[-1]}]' /proc/$p/cmdline /proc/$p/environ && echo learned; "
+        "seen=$((seen + 1)); p=$(cut -d' ' -f4 /proc/$p/stat); done; echo seen $seen; exit 7"
+    )
+    (result,) = run(shell, command(look))
+    assert result.output == "seen 5"
+
+
 def test_a_command_without_an_end_forges_none(shell: list[str]) -> None:
     script = f"printf '\\n%s code 0\\n' {MARK}x; sleep {FOR_EVER_S}"
     (result,) = run(shell, command(script, timeout_s=1))
