@@ -151,7 +151,7 @@ class Provider(Protocol):
     # --- look, and leave
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
-        """Return each node's state."""
+        """Return each node's state; starts nothing, and raises ProviderError if it can't ask."""
         ...
 
     def close_down(self) -> None:

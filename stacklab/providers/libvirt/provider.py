@@ -306,10 +306,19 @@ class LibvirtProvider:
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """See Provider.status."""
+        libvirt = self._libvirt_that_runs()
         states = {}
         for node in record.nodes:
-            states[node.name] = self.libvirt.state(self._recorded_node(record, node.name).uuid)
+            states[node.name] = libvirt.state(self._recorded_node(record, node.name).uuid)
         return states
+
+    def _libvirt_that_runs(self) -> Libvirt:
+        """Return the connection; raises ProviderError where libvirtd would have to be started."""
+        if self._connection is None or self._connection.is_dead:
+            unreachable = self.why_unreachable()
+            if unreachable is not None:
+                raise ProviderError(str(unreachable), hint=unreachable.hint)
+        return self.libvirt
 
     def reset(self, record: LabRecord, node: str) -> None:
         """See Resets.reset."""

@@ -35,7 +35,7 @@ class LabStatus:
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
-    """Return every lab on record, or the one of that name; starts nothing but the provider.
+    """Return every lab on record, or the one of that name; starts nothing.
 
     Of all labs, one whose files are damaged hides none of the others.
     """

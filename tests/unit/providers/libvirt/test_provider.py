@@ -339,6 +339,14 @@ def test_status_is_every_recorded_node_s(stage: Stage) -> None:
     }
 
 
+def test_whoever_looks_does_not_start_libvirtd(stage: Stage) -> None:
+    stage.libvirt = None  # type: ignore[assignment]
+    with pytest.raises(ProviderError, match="libvirtd does not answer: no socket") as refused:
+        stage.provider().status(stage.record)
+    assert "libvirtd" in (refused.value.hint or "")
+    assert stage.listener.heard == []  # "starting libvirtd" would be among them
+
+
 def looker(stage: Stage) -> LibvirtLooker:
     """One that asks libvirt alone."""
     return LibvirtLooker(stage.libvirt, None, stage.paths, stage.record)  # type: ignore[arg-type]
