@@ -88,7 +88,15 @@ source "qemu" "image" {
   memory         = var.memory_mib
   cpus           = 2
   net_device     = "virtio-net"
-  qemuargs       = [["-cpu", var.cpu], ["-serial", "file:${var.output}.console.log"], ["-device", "virtio-rng-pci"]]
+  # Any user of the host could type into a screen that has no password. Only an installer's boot
+  # menu is typed at: a disk that boots has none (disable_vnc alone keeps Packer away from it).
+  qemuargs = concat(
+    [["-cpu", var.cpu], ["-serial", "file:${var.output}.console.log"], ["-device", "virtio-rng-pci"]],
+    [for has_none in [var.is_disk] : ["-vnc", "none"] if has_none]
+  )
+  disable_vnc      = var.is_disk
+  vnc_use_password = !var.is_disk
+
   cd_files       = var.cd_files
   cd_label       = "cidata"
   http_directory = var.http

@@ -20,7 +20,7 @@ from stacklab.images.store import DISK, StoredImage
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process.command import Command, Runner, as_root
 from stacklab.progress import Progress
-from stacklab.tools import packer, qemu_img
+from stacklab.tools import packer, qcow2, qemu_img
 from stacklab.tools.console import tail
 from stacklab.tools.host.accelerator import Accelerator
 
@@ -129,6 +129,8 @@ class Builder:
         else:
             with self.progress.stage(row, "download"):
                 source = download.fetch(image.url, image.digest, self.paths.downloads, say=say)
+                if image.source is ImageSourceKind.CLOUD:
+                    _refuse_other_files(image, source)
         with self.progress.stage(row, "accelerator"):
             accelerator = self.pick_accelerator(kernel)
         say(f"packer boots it ({accelerator.name})")
@@ -214,6 +216,20 @@ class Builder:
         last_words = last_lines[0][:60]
         text = f"packer waits for ssh, {ssh_limit} at most; console: {last_words}"
         self.progress.say(row, text)
+
+
+def _refuse_other_files(image: Image, source: Path) -> None:
+    """Raise ImageError for a downloaded disk that would have QEMU read other files of this host.
+
+    Packer has qemu-img find out the format, which opens whatever the disk names.
+    """
+    try:
+        qcow2.refuse_other_files(source)
+    except qcow2.NotPlainQcow2 as error:
+        raise ImageError(
+            f"{image.url}: {error}; kept: {source}",
+            hint="name a standalone qcow2 in packer/catalogue.yaml",
+        ) from error
 
 
 def _packer_variables(

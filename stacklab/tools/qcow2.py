@@ -7,12 +7,16 @@ qcow2 from elsewhere reads it here first. Source: QEMU's docs/interop/qcow2.rst.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC = b"QFI\xfb"
 _VERSION = 3
+_V2 = struct.Struct(">4sIQI52x")  # magic, version, offset and length of the backing file's name
 _V3 = struct.Struct(">4sIQIIQIIQQIIQQQQII")
+_HAS_DATA_FILE = 1 << 2  # an incompatible feature
+_DATA_FILE = 0x44415441  # a header extension: its name
 _EXTENSION = struct.Struct(">II")
 _END = 0
 _BACKING_FORMAT = 0xE2792ACA
@@ -58,6 +62,41 @@ def read(path: Path) -> Header:
         backing=_text(data, backing_at, backing_size),
         backing_format=extensions.get(_BACKING_FORMAT, b"").decode("latin-1"),
     )
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise NotPlainQcow2 unless it is a qcow2 whose content is all in itself.
+
+    For what was downloaded: it may be of an older version, or have features that ours lack.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(_MOST_HEADER_BYTES)
+    if len(data) < _V2.size or data[:4] != _MAGIC:
+        raise NotPlainQcow2("it is not a qcow2")
+    _, version, backing_at, backing_size = _V2.unpack_from(data)
+    if version not in (2, _VERSION):
+        raise NotPlainQcow2(f"it is a qcow2 of version {version}")
+    if backing_at or backing_size:
+        raise NotPlainQcow2("it lies on another file (a backing file)")
+    position = _V2.size
+    if version == _VERSION:
+        if len(data) < _V3.size:
+            raise NotPlainQcow2("it is too short for a qcow2")
+        fields = _V3.unpack_from(data)
+        if fields[13] & _HAS_DATA_FILE:
+            raise NotPlainQcow2("its content is in another file (a data file)")
+        position = fields[17]
+    if _DATA_FILE in _kinds_of_extensions(data, position):
+        raise NotPlainQcow2("it names another file (a data file)")
+
+
+def _kinds_of_extensions(data: bytes, position: int) -> Iterator[int]:
+    while position + _EXTENSION.size <= len(data):
+        kind, size = _EXTENSION.unpack_from(data, position)
+        if kind == _END:
+            return
+        yield kind
+        position += _EXTENSION.size + (size + 7) // 8 * 8
 
 
 def _extensions(cluster: bytes, position: int, backing_at: int) -> dict[int, bytes]:

@@ -49,8 +49,9 @@ def overlay(path: Path, base: Path, size: Size | None = None) -> Command:
 
 
 def convert(source: Path, target: Path) -> Command:
-    """Copy a disk of any format to a standalone qcow2."""
-    argv = ("qemu-img", "convert", "-O", "qcow2", str(source), str(target))
+    """Copy a raw disk to a standalone qcow2."""
+    # -f: a raw disk whose content looks like another format must not be opened as that.
+    argv = ("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(source), str(target))
     return Command(argv=argv, what=f"converting {source.name} to qcow2")
 
 

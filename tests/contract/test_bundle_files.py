@@ -169,3 +169,31 @@ def test_a_disk_of_another_kind_is_refused(tmp_path: Path, options: str, match: 
     RUNNER.run(Command(argv=argv, cwd=tmp_path))
     with pytest.raises(qcow2.NotPlainQcow2, match=match):
         qcow2.read(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_refused"),
+    [
+        (["-o", "compat=0.10"], False),
+        (["-o", "compat=1.1"], False),
+        (["-o", "extended_l2=on"], False),
+        (["-o", "compression_type=zstd"], False),
+        (["-o", "data_file=outside.raw"], True),
+        (["-o", "data_file=outside.raw,data_file_raw=on"], True),
+        (["-u", "-F", "raw", "-b", "/etc/hostname"], True),
+        (["-u", "-F", "raw", "-b", 'json:{"file.filename":"/etc/hostname"}'], True),
+        (["-o", "compat=0.10", "-u", "-F", "raw", "-b", "/etc/hostname"], True),
+    ],
+    ids=str,
+)
+def test_a_download_with_content_in_other_files_is_refused_and_no_other(
+    tmp_path: Path, options: list[str], is_refused: bool
+) -> None:
+    path = tmp_path / "downloaded.qcow2"
+    argv = ("qemu-img", "create", "-q", "-f", "qcow2", *options, str(path), "1M")
+    RUNNER.run(Command(argv=argv, cwd=tmp_path))
+    if is_refused:
+        with pytest.raises(qcow2.NotPlainQcow2, match="another file"):
+            qcow2.refuse_other_files(path)
+    else:
+        qcow2.refuse_other_files(path)

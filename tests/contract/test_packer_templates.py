@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -398,3 +399,15 @@ def test_a_link_in_the_image_gives_way_to_the_seeds_file(node: Seeded, tmp_path:
     node.take()
     assert (node.root / "etc/hostname").read_text() == "compute1\n"
     assert elsewhere.read_text() == "stub\n"
+
+
+def test_the_machine_s_screen_is_open_to_nobody_without_a_password() -> None:
+    text = (PACKER / "image" / "main.pkr.hcl").read_text()
+    assert re.search(r"^  disable_vnc +=.*var\.is_disk$", text, re.MULTILINE)
+    assert re.search(r"^  vnc_use_password +=.*!var\.is_disk$", text, re.MULTILINE)
+    assert '[for has_none in [var.is_disk] : ["-vnc", "none"] if has_none]' in text
+
+
+def test_packer_s_plugin_is_one_version_and_no_other() -> None:
+    text = (PACKER / "image" / "plugins.pkr.hcl.in").read_text()
+    assert re.findall(r"^ *version = (.*)$", text, re.MULTILINE) == ['"= 1.1.0"']

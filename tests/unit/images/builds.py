@@ -41,7 +41,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
 @pytest.fixture
 def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "downloaded.img"
-    path.write_bytes(b"a disk")
+    path.write_bytes(b"QFI\xfb\0\0\0\x02" + bytes(100))
 
     def fetch(_url: str, _digest: str, _directory: Path, *, say: Callable[[str], None]) -> Path:
         say("downloaded")

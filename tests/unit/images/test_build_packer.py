@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.errors import CommandFailed, CommandTimedOut, ToolError
+from stacklab.errors import CommandFailed, CommandTimedOut, ImageError, ToolError
 from stacklab.images import catalogue
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import ImageSourceKind
@@ -18,6 +18,7 @@ from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from tests.unit.images.builds import IMAGE, PACKER, SayingListener
 from tests.unit.images.fake_images import FakeBuild, make_image
+from tests.unit.workflow.snapshots.fake_bundles import disk
 
 
 def test_packer_gets_all_its_template_asks_for(fake: FakeBuild) -> None:
@@ -84,6 +85,26 @@ def test_a_cloud_image_gets_a_seed_that_lets_packer_in(
     assert "ssh_authorized_keys: ['ssh-ed25519 AAAA build']" in seeds["user-data"]
     assert not stored.path.with_suffix(".vmlinuz").exists()
     assert downloaded.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (disk("/etc/shadow", 1 << 20), "it lies on another file"),
+        (disk("", 1 << 20, incompatible=4), "its content is in another file"),
+        (b"a raw disk" * 100, "it is not a qcow2"),
+        (b'# Disk DescriptorFile\nRW 1 FLAT "/etc/shadow" 0\n' * 9, "it is not a qcow2"),
+        (b"", "it is not a qcow2"),
+    ],
+)
+def test_a_downloaded_disk_that_names_a_file_of_this_host_never_reaches_qemu(
+    fake: FakeBuild, downloaded: Path, content: bytes, why: str
+) -> None:
+    downloaded.write_bytes(content)
+    with pytest.raises(ImageError, match=why) as refused:
+        fake.builder().build(make_image("cloudy", ImageSourceKind.CLOUD))
+    assert "packer/catalogue.yaml" in (refused.value.hint or "")
+    assert not any(argv[0] in ("packer", "setpriv", "qemu-img") for argv in fake.runner.argvs)
 
 
 def test_an_installer_gets_its_answers_by_http(fake: FakeBuild, downloaded: Path) -> None:
