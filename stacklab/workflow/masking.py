@@ -58,11 +58,11 @@ class Masker:
     """
 
     def __init__(self, paths: LabPaths, *, shaped: Iterable[str] = ()) -> None:
-        self._passwords: tuple[str, ...] = ()
+        self._passwords: frozenset[str] = frozenset()
         self._key_lines: frozenset[str] = frozenset()
         # A user who may not read the keys may not log in either, so no output can hold them.
         with contextlib.suppress(LabError, OSError):
-            self._passwords = (*_read_passwords(paths), *shaped)
+            self._passwords = frozenset((*_read_passwords(paths), *shaped))
             self._key_lines = frozenset(_read_key_lines(paths))
 
     def result(self, result: CheckResult) -> CheckResult:
@@ -86,7 +86,7 @@ class Masker:
 
     def text(self, shown: str) -> str:
         """Return a text without the lab's secrets."""
-        shown = mask.without(shown, self._passwords)
+        shown = mask.in_any_form(shown, self._passwords)
         if len(shown) < _SHORTEST_KEY_LINE:  # most texts: a regular expression would cost more
             return shown
         return _KEY_LINE.sub(self._run_of_base64, shown)

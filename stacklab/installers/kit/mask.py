@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from stacklab import words
+from stacklab.installers.kit import secret_forms
 
 MASK = "********"
 
@@ -26,13 +27,40 @@ _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+\n")
 PEM_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
 )
-_USERINFO = re.compile(r"(://[^/\s:@]*+:)[^/\s]+@")
+# A password may have a slash in it, and a port is none.
+_USERINFO = re.compile(r"""(://[^/\s:@]*+:)(?!\d{1,5}/)[^\s"'<>]{1,300}@""")
+# user:password@host without `://`; of an image, what is before @sha256: is a tag.
+_USERINFO_ALONE = re.compile(
+    r"(?<![\w./:@-])([A-Za-z_][\w.-]{0,64}+:)[^\s:@/,\"']{6,128}+@(?=[\w.-])(?!sha\d)"
+)
+# What a program's option of such a name is given, and what curl's -u is.
+_OPTION = re.compile(
+    r"((?<![\w-])--?[\w-]{0,40}?(?:password|passwd|token|secret)"
+    r"(?![\w-]*(?:file|path))[\w-]{0,40}+[ \t]++)"
+    r"""(?:"[^"\n]*+"|'[^'\n]*+'|(?![-$|>&;])[^\s]++)""",
+    re.I,
+)
+_SSHPASS = re.compile(r"(\bsshpass[ \t]++-p[ \t]*+)\S++")
+_USER_OPTION = re.compile(r"((?<![\w-])(?:-u|--user)[ \t]++[^\s:]{1,64}:)(?=\S*[A-Za-z])\S++")
+# HTTP's two ways to send one, whatever is before them.
+_BEARER = re.compile(r"(\bBearer[ \t]++)(?=\S*\d)[A-Za-z0-9._~+/=-]{12,}+", re.I)
+_BASIC = re.compile(
+    r"(\bAuthorization[\"']?[ \t]*+[:=][ \t]*+[\"']?Basic[ \t]++)[A-Za-z0-9+/=_-]++", re.I
+)
+# Of crypt(3): what anybody can try passwords on.
+_HASH = re.compile(r"\$(?:1|2[abxy]|5|6|7|y|gy)\$[./A-Za-z0-9$=,]{20,200}+")
+_BEHIND = (_OPTION, _SSHPASS, _USER_OPTION, _BEARER, _BASIC)
 _KEY_OF_YAML = re.compile(r"[ \t]*(?:- )?[\w-]+:(?=[ \t]|$)")
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """Mask these secrets in a text."""
     return words.without(text, secrets, MASK)
+
+
+def in_any_form(text: str, secrets: Iterable[str]) -> str:
+    """Mask these secrets in a text, also in base64, hex, quoted for a URL, or broken over lines."""
+    return secret_forms.known(frozenset(secrets)).mask(text, MASK)
 
 
 def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) -> str:
@@ -42,12 +70,16 @@ def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) ->
     whatever its name.
     """
     # Keys first: as a value of a name, only the line of their header would be masked.
-    text = PEM_KEY.sub(MASK, without(text, secrets))
+    text = PEM_KEY.sub(MASK, in_any_form(text, secrets))
     if is_all_secret:
         lines = [_mask_value_of_line(line) for line in text.splitlines(keepends=True)]
         return "".join(lines)
+    for pattern in _BEHIND:
+        text = pattern.sub(rf"\1{MASK}", text)
     text = _mask_named_secrets(text)
-    return _USERINFO.sub(rf"\1{MASK}@", text)
+    text = _USERINFO.sub(rf"\1{MASK}@", text)
+    text = _USERINFO_ALONE.sub(rf"\1{MASK}@", text)
+    return _HASH.sub(MASK, text)
 
 
 def _mask_named_secrets(text: str) -> str:
