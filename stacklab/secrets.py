@@ -22,6 +22,9 @@ from stacklab.model.stack import SecretSource
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 20
 _USER_SECRET = re.compile(r"[A-Za-z0-9]{8,20}")
+# A lab's file may come from anybody, a pull request for instance, and its nodes get its secrets: it
+# may name only what the user meant for labs.
+_FOR_LABS = "STACKLAB_SECRET_"
 
 Maker: TypeAlias = Callable[[str], str]
 """Returns the secret that was kept, "" for none, or a new one where that does not do any more."""
@@ -33,17 +36,20 @@ def load_or_make(
     names: Collection[str],
     sources: Sequence[SecretSource] = (),
     makers: Mapping[str, Maker] = _NO_MAKERS,
+    *,
+    allowed: Collection[str] = (),
 ) -> Mapping[str, str]:
     """Return a secret for each name, and keep all of them in a file with mode 0600.
 
     A secret from one of the user's sources comes first, then the one that was kept, then a new
     one. A source that is empty today does not replace the secret that was kept. Secrets that are
-    more than letters and digits have a maker, by their name. Raises LabError
+    more than letters and digits have a maker, by their name. `allowed` are the variables and
+    files that the user lets specs read, beside variables named STACKLAB_SECRET_... Raises LabError
     for a source that cannot be used, and for a damaged file: new secrets would lock the user out
     of a running cloud.
     """
     known = _read_kept(path)
-    from_user = {source.name: _read_source(source, known) for source in sources}
+    from_user = {source.name: _read_source(source, known, allowed) for source in sources}
     wanted: dict[str, str] = {}
     for name in names:
         if name in makers:
@@ -57,10 +63,14 @@ def load_or_make(
     return wanted
 
 
-def changed(sources: Sequence[SecretSource], known: Mapping[str, str]) -> tuple[str, ...]:
+def changed(
+    sources: Sequence[SecretSource], known: Mapping[str, str], *, allowed: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return the names of the user's own secrets that are not those that were kept."""
     return tuple(
-        source.name for source in sources if _read_source(source, known) != known.get(source.name)
+        source.name
+        for source in sources
+        if _read_source(source, known, allowed) != known.get(source.name)
     )
 
 
@@ -86,8 +96,9 @@ def parse(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in json.loads(text).items()}
 
 
-def _read_source(source: SecretSource, known: Mapping[str, str]) -> str:
+def _read_source(source: SecretSource, known: Mapping[str, str], allowed: Collection[str]) -> str:
     """Return the user's secret, else the kept one. A secret is never part of an error message."""
+    _refuse_forbidden(source, allowed)
     # A source is either a variable or a file.
     if source.env:
         place = f"${source.env}"
@@ -106,6 +117,20 @@ def _read_source(source: SecretSource, known: Mapping[str, str]) -> str:
             hint="choose 8 to 20 letters and digits",
         )
     return value
+
+
+def _refuse_forbidden(source: SecretSource, allowed: Collection[str]) -> None:
+    """Raise LabError for a source that the user has not allowed; it is not even looked at."""
+    # Compared as they are written: `..` in a path would lead elsewhere.
+    if source.env.startswith(_FOR_LABS) or (source.env or source.file) in allowed:
+        return
+    place = f"${source.env}" if source.env else source.file
+    rename = f"call it {_FOR_LABS}..., or " if source.env else ""
+    raise LabError(
+        f"stack.secrets.{source.name}: {place} is not among what labs may read on this host",
+        hint=f"{rename}write `secrets: [{source.env or source.file}]` into settings.yaml "
+        "in stacklab's home",
+    )
 
 
 def _read_file(source: SecretSource, known: Mapping[str, str]) -> str:

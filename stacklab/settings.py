@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from stacklab import files
 from stacklab.errors import HostError
 from stacklab.paths import HostPaths
 
-_KEYS = ("cache", "labs", "overcommit")
+_KEYS = ("cache", "labs", "overcommit", "secrets")
 # More than this nobody means: it would be a typing error.
 MOST_OVERCOMMIT = 10.0
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Settings:
     memory_overcommit: float = 1.0
     # Directories with labs, beside the project's own.
     labs: tuple[Path, ...] = ()
+    # Variables, and paths of files, that a spec may take secrets from.
+    secrets: tuple[str, ...] = ()
 
 
 def read(host: HostPaths) -> Settings:
@@ -37,6 +41,7 @@ def read(host: HostPaths) -> Settings:
         cache_bytes=_cache_bytes(host, data.get("cache")),
         memory_overcommit=_memory_overcommit(host, data.get("overcommit")),
         labs=_labs(host, data.get("labs")),
+        secrets=_secrets(host, data.get("secrets")),
     )
 
 
@@ -102,6 +107,20 @@ def _labs(host: HostPaths, value: object) -> tuple[Path, ...]:
             host, "labs: it has to be a directory or a list of them", "write `labs: [~/my-labs]`"
         )
     return tuple(host.root / files.expanded(directory) for directory in directories)
+
+
+def _secrets(host: HostPaths, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    wanted = "write for example `secrets: [MY_ADMIN_PASSWORD, ~/secrets/admin]`"
+    if not isinstance(value, list):
+        raise _wrong(host, "secrets: it has to be a list", wanted)
+    for place in value:
+        is_file = isinstance(place, str) and place.startswith(("/", "~/"))
+        if not is_file and not (isinstance(place, str) and _VARIABLE.fullmatch(place)):
+            why = f"secrets: {place!r} is neither the name of a variable nor a path"
+            raise _wrong(host, why, wanted)
+    return tuple(value)
 
 
 def _wrong(host: HostPaths, why: str, wanted: str = "") -> HostError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
-from stacklab import files, record, secrets
+from stacklab import files, record, secrets, settings
 from stacklab.errors import CommandFailed, LabError
 from stacklab.foreign import printable
 from stacklab.installers import rendering as answers
@@ -49,7 +49,13 @@ def render_answers(
     """
     names = answers.secret_names(lab)
     makers = _makers(context, lab, paths)
-    known = secrets.load_or_make(paths.secrets, names, lab.stack.secrets, makers)
+    known = secrets.load_or_make(
+        paths.secrets,
+        names,
+        lab.stack.secrets,
+        makers,
+        allowed=settings.read(context.host).secrets,
+    )
     return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
 
 

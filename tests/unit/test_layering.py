@@ -22,6 +22,7 @@ ORDER = (
     "paths",
     "facts",
     "releases",
+    "settings",
     "files",
     "settings",
     "locks",

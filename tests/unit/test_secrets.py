@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(path: Path) -> None:
         secrets.load_or_make(path, NAMES)
 
 
-ENV = SecretSource(name="admin_password", env="MY_ADMIN_PASSWORD")
+ENV = SecretSource(name="admin_password", env="STACKLAB_SECRET_ADMIN")
 
 
 @pytest.fixture
@@ -132,69 +132,111 @@ def own(tmp_path: Path) -> tuple[Path, SecretSource]:
 def test_a_secret_of_the_users_comes_from_the_environment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MY_ADMIN_PASSWORD", "Swordfish2026")
+    monkeypatch.setenv("STACKLAB_SECRET_ADMIN", "Swordfish2026")
     found = secrets.load_or_make(path, NAMES, (ENV,))
     assert found["admin_password"] == "Swordfish2026"
     assert len(found["service_token"]) == 20
 
 
 def test_or_from_the_first_line_of_a_file(path: Path, own: tuple[Path, SecretSource]) -> None:
-    assert secrets.load_or_make(path, NAMES, (own[1],))["admin_password"] == "Swordfish2026"
+    assert (
+        secrets.load_or_make(path, NAMES, (own[1],), allowed=[own[1].file])["admin_password"]
+        == "Swordfish2026"
+    )
 
 
 def test_it_is_kept_for_the_day_on_which_its_source_is_not_there(
     path: Path, own: tuple[Path, SecretSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MY_ADMIN_PASSWORD", "Swordfish2026")
+    monkeypatch.setenv("STACKLAB_SECRET_ADMIN", "Swordfish2026")
     secrets.load_or_make(path, NAMES, (ENV,))
-    monkeypatch.delenv("MY_ADMIN_PASSWORD")
+    monkeypatch.delenv("STACKLAB_SECRET_ADMIN")
     own[0].unlink()
     for source in (ENV, own[1]):
-        assert secrets.load_or_make(path, NAMES, (source,))["admin_password"] == "Swordfish2026"
+        found = secrets.load_or_make(path, NAMES, (source,), allowed=[own[1].file])
+        assert found["admin_password"] == "Swordfish2026"
 
 
 def test_a_changed_source_counts_and_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("Swordfish2026", "Haddock2027"):
-        monkeypatch.setenv("MY_ADMIN_PASSWORD", value)
+        monkeypatch.setenv("STACKLAB_SECRET_ADMIN", value)
         assert secrets.load_or_make(path, NAMES, (ENV,))["admin_password"] == value
-    monkeypatch.delenv("MY_ADMIN_PASSWORD")
+    monkeypatch.delenv("STACKLAB_SECRET_ADMIN")
     assert secrets.load_or_make(path, NAMES)["admin_password"] == "Haddock2027"
 
 
 def test_a_source_that_was_never_there_is_named_with_what_to_type(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("MY_ADMIN_PASSWORD", raising=False)
+    monkeypatch.delenv("STACKLAB_SECRET_ADMIN", raising=False)
     with pytest.raises(
-        LabError, match=r"stack\.secrets\.admin_password: \$MY_ADMIN_PASSWORD is not set"
+        LabError, match=r"stack\.secrets\.admin_password: \$STACKLAB_SECRET_ADMIN is not set"
     ) as caught:
         secrets.load_or_make(path, NAMES, (ENV,))
-    assert "export MY_ADMIN_PASSWORD" in (caught.value.hint or "")
+    assert "export STACKLAB_SECRET_ADMIN" in (caught.value.hint or "")
     with pytest.raises(LabError, match="No such file"):
         secrets.load_or_make(
-            path, NAMES, (SecretSource(name="admin_password", file="/nowhere/at/all"),)
+            path,
+            NAMES,
+            (SecretSource(name="admin_password", file="/nowhere/at/all"),),
+            allowed=["/nowhere/at/all"],
         )
 
 
 def test_a_file_that_others_can_read_is_refused(path: Path, own: tuple[Path, SecretSource]) -> None:
     own[0].chmod(0o640)
     with pytest.raises(LabError, match="can be read by others") as caught:
-        secrets.load_or_make(path, NAMES, (own[1],))
+        secrets.load_or_make(path, NAMES, (own[1],), allowed=[own[1].file])
     assert str(caught.value.hint).startswith("chmod 600 ")
 
 
 def test_an_empty_file_is_refused(path: Path, own: tuple[Path, SecretSource]) -> None:
     own[0].write_text("\nSwordfish2026\n")
     with pytest.raises(LabError, match="is empty"):
-        secrets.load_or_make(path, NAMES, (own[1],))
+        secrets.load_or_make(path, NAMES, (own[1],), allowed=[own[1].file])
 
 
 @pytest.mark.parametrize("value", ["short", "x" * 21, "sword fish", "a&b12345678", "ümlaut12345"])
 def test_a_secret_that_scripts_would_mangle_is_refused_unseen(
     path: Path, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MY_ADMIN_PASSWORD", value)
+    monkeypatch.setenv("STACKLAB_SECRET_ADMIN", value)
     with pytest.raises(LabError, match="scripts do not survive") as caught:
         secrets.load_or_make(path, NAMES, (ENV,))
     assert value not in str(caught.value)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        SecretSource(name="admin_password", env="AWS_ACCESS_KEY_ID"),
+        SecretSource(name="admin_password", file="/etc/ci/token"),
+        SecretSource(name="admin_password", file="~/secrets/../.netrc"),
+    ],
+)
+def test_a_spec_reads_nothing_that_the_user_did_not_mean_for_labs(
+    path: Path, source: SecretSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spec may be of a pull request, and its nodes get what it names."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    allowed = ["OTHER", "~/secrets/admin", "/etc/ci"]
+    path.parent.mkdir()
+    for known in ({}, {"admin_password": "Swordfish2026"}):
+        path.write_text(json.dumps(known))
+        with pytest.raises(LabError, match="is not among what labs may read") as refused:
+            secrets.load_or_make(path, NAMES, (source,), allowed=allowed)
+        assert "settings.yaml" in (refused.value.hint or "")
+        assert "AKIA" not in str(refused.value)
+        assert json.loads(path.read_text()) == known
+    with pytest.raises(LabError, match="is not among"):
+        secrets.changed((source,), {}, allowed=allowed)
+
+
+def test_the_user_allows_further_variables_by_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANOTHER", "Swordfish2026")
+    source = SecretSource(name="admin_password", env="ANOTHER")
+    found = secrets.load_or_make(path, NAMES, (source,), allowed=["ANOTHER"])
+    assert found["admin_password"] == "Swordfish2026"

@@ -39,6 +39,11 @@ def test_directories_with_labs_may_begin_at_home(
     assert settings.read(host).labs == (Path("/home/me/labs"),)
 
 
+def test_what_specs_may_read_is_a_list_of_variables_and_files(host: HostPaths) -> None:
+    host.settings.write_text("cache: 0\nsecrets: [ADMIN, ~/secrets/admin, /etc/lab/token]\n")
+    assert settings.read(host).secrets == ("ADMIN", "~/secrets/admin", "/etc/lab/token")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -51,7 +56,12 @@ def test_directories_with_labs_may_begin_at_home(
         ("labs: {a: b}", "a directory or a list"),
         ("labs: [1]", "a directory or a list"),
         ('labs: [""]', "a directory or a list"),
-        ("lab: /srv", "known: cache, labs, overcommit"),
+        ("secrets: ADMIN", "it has to be a list"),
+        ("secrets: ['*']", "neither the name of a variable nor a path"),
+        ("secrets: [$ADMIN]", "neither the name of a variable nor a path"),
+        ("secrets: [1]", "neither the name of a variable nor a path"),
+        ("secrets: [relative/path]", "neither the name of a variable nor a path"),
+        ("lab: /srv", "known: cache, labs, overcommit, secrets"),
         ("x: 2001-99-99", "can't be read"),
         ("[" * 5000, "can't be read"),
     ],

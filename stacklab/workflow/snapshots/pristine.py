@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stacklab import installers, record, secrets
+from stacklab import installers, record, secrets, settings
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
 from stacklab.installers import rendering
@@ -145,7 +145,11 @@ def _changed_inputs(
     machine = saving.maker_of(context, lab, then).machine()
     today = inputs_of(context, lab, image=image, machine=machine)
     changed = [name for name in today if today[name] != manifest.inputs.get(name)]
-    changed += secrets.changed(lab.stack.secrets, lab_files.read_secrets(paths.pristine()))
+    changed += secrets.changed(
+        lab.stack.secrets,
+        lab_files.read_secrets(paths.pristine()),
+        allowed=settings.read(context.host).secrets,
+    )
     return changed
 
 
