@@ -23,9 +23,8 @@ _LINK = re.compile(
     re.ASCII,
 )
 _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
-_NEIGHBOUR = re.compile(
-    r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)"
-)
+_STATE = re.compile(r"[A-Z]+")
+_UID = re.compile(r" uid \d{1,10}$", re.ASCII)
 _SSH_PORT = re.compile(r":22\s")
 _NETEM = re.compile(
     r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>\d{1,3}(?:\.\d{1,9})?)%", re.ASCII
@@ -153,9 +152,14 @@ def _read_scene(answer: Answer) -> Scene:
 def _read_neighbours(lines: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the MAC ("" for none) and the state of each neighbour, by address."""
     neighbours: dict[str, tuple[str, str]] = {}
-    for match in _matches(_NEIGHBOUR, lines):
-        mac = match["mac"] or ""
-        neighbours[match["address"]] = (mac, match["state"])
+    for line in lines:
+        # Not one pattern for all of it: a line made for it would keep that busy for minutes.
+        words = line.split()
+        states = [word for word in words[3:] if _STATE.fullmatch(word)]
+        if words[1:2] != ["dev"] or not words[0][0].isdigit() or not states:
+            continue
+        mac = words[4] if words[3] == "lladdr" else ""
+        neighbours[words[0]] = (mac, states[-1])
     return neighbours
 
 
@@ -191,5 +195,5 @@ def _read_routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         address, _, text = line.partition(" ")
         # Its end, as iproute2 writes it: `... uid 1000 \    cache`.
-        route = re.sub(r"( uid \d+)?\s*\\?\s*(cache.*)?$", "", text)
-        yield address, route.strip()
+        route, _, _cached = text.partition("\\")
+        yield address, _UID.sub("", route.rstrip()).strip()

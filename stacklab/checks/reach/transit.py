@@ -224,9 +224,10 @@ def _dial_codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> di
     """Return how connecting to each target ended; a target without a readable line is left out."""
     code_by_word: dict[str, str] = {}
     for line in lines:
-        if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII):
-            _, word, code = line.split()
-            code_by_word[word] = code
+        # By its groups: str.split parts words at more characters than \S excludes.
+        match = re.fullmatch(r"dial (\S+) (\d+|silent)", line, re.ASCII)
+        if match:
+            code_by_word[match[1]] = match[2]
     codes: dict[Target, str] = {}
     for target in targets:
         word = target.word(nic)

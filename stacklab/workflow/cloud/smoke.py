@@ -12,7 +12,7 @@ from typing import Any
 from stacklab import files, locks
 from stacklab.checks.cloud.proof import computes_of
 from stacklab.errors import CheckFailed, LabError, NotChecked
-from stacklab.foreign import printable
+from stacklab.foreign import INDENT, printable
 from stacklab.images import catalogue, root, store
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
@@ -83,7 +83,7 @@ def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[Sm
     # One that ended for a reason of its own has proved nothing.
     if not reader.steps or (result.exit_code != 0 and not has_failed):
         raise NotChecked(
-            f"the proof of the cloud ended without a result\n{result.stderr[-2000:]}",
+            f"the proof of the cloud ended without a result\n{INDENT}{_end_of(result.stderr)}",
             hint=f"./invoke lab.cloud {lab.name} -- token issue",
         )
     return tuple(reader.steps)
@@ -99,6 +99,10 @@ def raise_for(name: str, steps: tuple[SmokeStep, ...]) -> None:
         )
 
 
+def _end_of(text: str) -> str:
+    return printable(text[-2000:].strip())
+
+
 class _StepReader:
     """Takes the driver's lines, and shows what it does."""
 
@@ -107,20 +111,17 @@ class _StepReader:
         self.steps: list[SmokeStep] = []
 
     def take(self, line: str, _at: float) -> None:
-        """Take one line: a step begins, or it ended."""
+        """Take one line: a step begins, or it ended; others are warnings of a library."""
         try:
             said = json.loads(line)
-        except ValueError:
-            return  # a warning of a library
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(said, dict):
+            return
         if "begins" in said:
             self._context.progress.say(_ROW, printable(str(said["begins"])))
-        elif len(self.steps) < _MOST_RESULTS:
-            step = SmokeStep(
-                name=printable(str(said["name"])),
-                is_ok=said["ok"] is True,
-                elapsed_s=float(said["seconds"]),
-                detail=printable(str(said["detail"])),
-            )
+        elif "name" in said and len(self.steps) < _MOST_RESULTS:
+            step = _step_of(said)
             self.steps.append(step)
             ended = "done" if step.is_ok else "failed"
             self._context.progress.note(_ROW, f"{step.name}: {ended} in {step.elapsed_s:.1f} s")
@@ -128,6 +129,18 @@ class _StepReader:
     def end(self) -> None:
         """Show that nothing runs any more."""
         self._context.progress.say(_ROW, "")
+
+
+def _step_of(said: Mapping[str, Any]) -> SmokeStep:
+    """Return a step as the driver told it; what it quotes may be a cloud's own words."""
+    seconds = said.get("seconds")
+    is_number = isinstance(seconds, int | float) and 0 <= seconds < _LIMIT_S * 2
+    return SmokeStep(
+        name=printable(str(said["name"])),
+        is_ok=said.get("ok") is True,
+        elapsed_s=float(seconds) if is_number else 0.0,  # type: ignore[arg-type]
+        detail=printable(str(said.get("detail", ""))),
+    )
 
 
 def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[str, Any]:
