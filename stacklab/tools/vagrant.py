@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vagrant
+from stacklab import files
 from stacklab.errors import ProviderError, ToolNotFound
 
 _TAIL_LINES = 12
@@ -59,7 +60,7 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     Raises ProviderError with the log's last lines. One at a time per host: vagrant-libvirt's
     locks hold within one process only.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    files.make_directory(log.parent, mode=0o700)
     started_at = log.stat().st_size if log.exists() else 0
     try:
         stream = vagrant.make_file_cm(str(log))
@@ -168,9 +169,15 @@ def _drop_machines(index: Path, directory: Path) -> list[str]:
         others = {key: entry for key, entry in machines.items() if key not in forgotten}
     except (ValueError, KeyError, TypeError, AttributeError):
         return []  # Vagrant itself makes a damaged index anew
-    if forgotten:
-        # Written beside it and moved: whoever reads it without the lock sees all of it.
-        scratch = index.with_name(f"index.stacklab.{os.getpid()}")
+    if not forgotten:
+        return []
+    # Written beside it and moved: whoever reads it without the lock sees all of it.
+    scratch = index.with_name(f"index.stacklab.{os.getpid()}")
+    try:
         scratch.write_text(json.dumps({**data, "machines": others}))
         scratch.replace(index)
+    except OSError:
+        # A full disk: what is on it must be removable. Vagrant drops an entry without a machine.
+        scratch.unlink(missing_ok=True)
+        return []
     return forgotten
