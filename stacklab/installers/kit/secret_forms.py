@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 from stacklab import words
@@ -18,6 +18,7 @@ _LONGEST_IN_HEX = 40
 # What a terminal, a mail program or `base64` puts into a long word: the end of a line, with a
 # backslash before it or blanks behind it, or an escape sequence.
 _BREAK = re.compile(r"\\?\r?\n[ \t]*+(?:\| )?|\r|\x1b\[[0-?]*+[ -/]*+[@-~]")
+_MOST_PLACES = 10_000  # of broken secrets in one text
 _ENCODED = re.compile(rf"[A-Za-z0-9+/=_%-]{{{_SHORTEST_ENCODED},}}")
 
 
@@ -40,20 +41,19 @@ class KnownSecrets:
 
     def _mask_broken(self, text: str, mask: str) -> str:
         """Mask what is found only once the breaks in it are taken out."""
-        breaks = [match.span() for match in _BREAK.finditer(text)]
-        if not breaks:
+        if _BREAK.search(text) is None:
             return text
-        whole, starts = _joined(text, breaks)
-        found = sorted(self._places(whole))
-        if not found:
-            return text
+        # No list of breaks: a text of 16 MiB may have eight million.
+        found = sorted(itertools.islice(self._places(_BREAK.sub("", text)), _MOST_PLACES))
+        if len(found) == _MOST_PLACES:
+            return mask  # made for this: nothing of it is worth to be told apart
         pieces: list[str] = []
         at = 0  # what is before it is in `pieces`
-        for begin, end in found:
-            first, last = _original(begin, starts, breaks), _original(end - 1, starts, breaks) + 1
-            if first >= at:
-                pieces += [text[at:first], mask]
-            at = max(at, last)
+        merged = list(_merged(found))
+        ends = _originals(text, (place for begin, end in merged for place in (begin, end - 1)))
+        for first, last in zip(ends, ends, strict=True):
+            pieces += [text[at:first], mask]
+            at = last + 1
         return "".join([*pieces, text[at:]])
 
     def _places(self, whole: str) -> Iterator[tuple[int, int]]:
@@ -100,23 +100,26 @@ def _base64_inside(data: bytes, offset: int) -> Iterator[str]:
         yield inside.translate(str.maketrans("+/", "-_"))
 
 
-def _joined(text: str, breaks: list[tuple[int, int]]) -> tuple[str, list[int]]:
-    """Return a text without its breaks, and where each break was in that."""
-    pieces: list[str] = []
-    starts: list[int] = []
-    at = length = 0
-    for begin, end in breaks:
-        pieces.append(text[at:begin])
-        length += begin - at
-        starts.append(length)
-        at = end
-    return "".join([*pieces, text[at:]]), starts
+def _merged(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield sorted places, those that overlap as one."""
+    begin, end = -1, -1
+    for next_begin, next_end in places:
+        if next_begin >= end:
+            if end >= 0:
+                yield begin, end
+            begin = next_begin
+        end = max(end, next_end)
+    if end >= 0:
+        yield begin, end
 
 
-def _original(place: int, starts: list[int], breaks: list[tuple[int, int]]) -> int:
-    """Return where a character of the joined text stands in the text with its breaks."""
-    # Of breaks at the same place all are before the character.
-    passed = bisect_left(starts, place + 1)
-    if not passed:
-        return place
-    return breaks[passed - 1][1] + place - starts[passed - 1]
+def _originals(text: str, places: Iterable[int]) -> Iterator[int]:
+    """Yield where characters of the text without breaks stand in the text; `places` ascend."""
+    breaks = _BREAK.finditer(text)
+    following = next(breaks, None)
+    passed = 0  # characters of the breaks so far
+    for place in places:
+        while following is not None and following.start() - passed <= place:
+            passed += following.end() - following.start()
+            following = next(breaks, None)
+        yield place + passed

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+import tracemalloc
 from pathlib import PurePosixPath
 
 import pytest
@@ -263,3 +264,14 @@ def test_the_forms_of_many_secrets_are_looked_for_in_seconds() -> None:
     begun = time.process_time()
     assert masked(text, secrets) == text
     assert time.process_time() - begun < 5
+
+
+def test_a_text_of_short_lines_costs_no_more_memory_than_a_few_copies_of_it() -> None:
+    text = "y\n" * 500_000
+    broken = f"{PASSWORD[:5]}\n{PASSWORD[5:]}\n"
+    tracemalloc.start()
+    assert masked(text, [PASSWORD]) == text
+    assert masked(broken * 20_000, [PASSWORD]) == MASK
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * len(text)
