@@ -9,7 +9,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,16 +109,37 @@ def remove_unfinished(path: Path) -> None:
         half.unlink(missing_ok=True)
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and its missing parents, writable for their owner only.
+def make_directory(path: Path, *, mode: int = _DIRECTORY_MODE) -> None:
+    """Make a directory and its missing parents, which are writable for their owner only.
 
-    Under umask 000, which containers and some CI systems have, Path.mkdir would let every user of
-    the host replace what lies there: keys, and files that root's ssh and Vagrant execute.
+    `mode` is that of the directory itself; one that exists keeps its own. Under umask 000, which
+    containers and some CI systems have, Path.mkdir would let every user of the host replace what
+    lies there, also in the parents of a directory with a mode of its own: keys, and files that
+    root's ssh and Vagrant execute.
     """
     for directory in reversed((path, *path.parents)):
         if not directory.exists():
             # exist_ok: another process may make it at the same moment.
-            directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+            directory.mkdir(mode=mode if directory == path else _DIRECTORY_MODE, exist_ok=True)
+
+
+def refuse_open(directories: Iterable[Path]) -> None:
+    """Raise HostError for a directory in which every user of the host can replace files.
+
+    What lies in a lab's directory gives orders to ssh and Vagrant, which often run as root. In a
+    sticky directory such as /tmp nobody can replace another user's files.
+    """
+    for directory in directories:
+        try:
+            mode = directory.stat().st_mode
+        except OSError:  # it does not exist, or whoever needs it says what is wrong
+            continue
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise HostError(
+                f"{directory} can be written to by every user of this host: what is in it may be "
+                "anybody's",
+                hint=f"look at what is in it, then chmod o-w {directory}",
+            )
 
 
 def _encode(path: Path, data: str | bytes) -> bytes:

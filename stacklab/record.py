@@ -211,8 +211,10 @@ def read(paths: LabPaths) -> LabRecord | None:
     """Return the lab's record; None where nothing exists.
 
     Its handles are not looked at: see stacklab.providers.registry.read. Raises
-    RecordDamaged when it can't be understood, LabError when it can't be read.
+    RecordDamaged when it can't be understood, LabError when it can't be read, and HostError
+    when every user of this host could have written it.
     """
+    files.refuse_open((paths.host.root, paths.host.labs, paths.root))
     try:
         text = paths.record.read_text()
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
+from stacklab import files
 from stacklab.checks.explain.causes import Explained, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
@@ -384,7 +385,7 @@ def _hint_for(error: OSError) -> str:
 
 def _write_whole(target: Path, parts: Iterable[str]) -> None:
     """Write a file beside the target, and put it into the target's place when it is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    files.make_directory(target.parent)
     # Not all of a long name: with what mkstemp adds it would be too long for a file system.
     prefix = f".{target.name[:100]}."
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import shlex
 import signal
+import stat
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -171,6 +173,9 @@ def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(body)
     def wrapped(*args: object, **kwargs: object) -> None:
+        # Under umask 000, which containers have, every user could write to what is made here, also
+        # by the programs that we start.
+        os.umask(os.umask(0o077) | stat.S_IWOTH)
         # A kill or a closed terminal is cleaned up after like Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)

@@ -35,7 +35,7 @@ class Keys:
 def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
     """Make the keys that are missing, and write known_hosts and ssh_config from them."""
     for directory in (paths.keys, paths.sockets):
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.make_directory(directory, mode=0o700)
         directory.chmod(0o700)
     # The comment of each key, by the path of its private file.
     comments = {paths.private_key: f"stacklab {lab.name}"}

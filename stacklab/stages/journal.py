@@ -28,6 +28,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from stacklab import files
 from stacklab.foreign import printable
 
 _MODE = 0o600
@@ -152,7 +153,7 @@ class Journal:
         """Add a line, and have it on the disk."""
         fields = _without_defaults(line)
         with self._lock:
-            self._path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+            files.make_directory(self._path.parent, mode=_DIRECTORY_MODE)
             # O_NOFOLLOW: not through a link that somebody has put there.
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(self._path, flags, _MODE)

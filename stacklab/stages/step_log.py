@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from stacklab import files
 from stacklab.foreign import printable
 
 MOST_BYTES = 256 * 1024 * 1024  # of one stage
@@ -53,7 +54,7 @@ class StepLog:
         self._said = said
         self._waiting = b""  # a line that has not ended yet
         self._is_full = False
-        path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        files.make_directory(path.parent, mode=_DIRECTORY_MODE)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.fdopen(os.open(path, flags, _MODE), "r+b", buffering=0)
 

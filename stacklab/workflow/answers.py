@@ -83,7 +83,11 @@ def write(rendered: Rendered, directory: Path) -> tuple[Path, ...]:
         return write_into(rendered, directory)
     except OSError as error:
         # What mkdir says of a file where a directory should be helps nobody.
-        why = "it is not a directory" if isinstance(error, FileExistsError) else error.strerror
+        why = (
+            "it is not a directory"
+            if isinstance(error, FileExistsError | NotADirectoryError)
+            else error.strerror
+        )
         raise HostError(
             f"{error.filename}: {why}", hint="--out: name a directory of yours"
         ) from error

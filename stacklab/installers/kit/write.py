@@ -39,7 +39,7 @@ def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
     for path, text in _resolve_paths(rendered, root).items():
         for directory in _directories_of(root, path):
             # The mode of a directory that is there is the user's own choice.
-            directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+            files.make_directory(directory, mode=_DIR_MODE)
         if _write_file(path, text):
             written.append(path)
     return tuple(sorted(written))
@@ -107,6 +107,6 @@ def _write_file(path: Path, text: str) -> bool:
 
 def _make_directory(path: Path) -> None:
     """Make a directory that nobody else can read, or make it so if it is there."""
-    path.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+    files.make_directory(path, mode=_DIR_MODE)
     if path.stat().st_mode & 0o777 != _DIR_MODE:
         path.chmod(_DIR_MODE)

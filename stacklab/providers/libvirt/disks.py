@@ -70,7 +70,7 @@ def remove_seed(seed: Path) -> None:
 
 def empty_console(console: Path) -> None:
     """Make an empty console log, so that it holds this boot alone, and exists before virtlogd's."""
-    console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.make_directory(console.parent, mode=0o700)
     console.unlink(missing_ok=True)
     console.touch(mode=0o600)
 

@@ -7,6 +7,7 @@ reason. It changes nothing and takes no lock: people need it most while a comman
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tarfile
 import tempfile
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from stacklab import files
 from stacklab.errors import LabError, ProviderError
 from stacklab.installers import is_secret_file
 from stacklab.installers.kit import mask
@@ -86,7 +88,7 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
     is_archive = target.name.endswith((".tar.gz", ".tgz"))
     _refuse_foreign(target, is_archive=is_archive)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_directory(target.parent)
         # Beside the target: it is renamed, which works within a file system only.
         work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
@@ -98,7 +100,7 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
             name_inside = target.name.removesuffix(".tar.gz").removesuffix(".tgz")
         inside = work / name_inside
         bundle = _Collecting(context, paths, inside).run()
-        (inside / "index.html").write_text(index(bundle))
+        _write_file(inside / "index.html", index(bundle).encode())
         _move_to_target(inside, target, work, is_archive=is_archive)
     except OSError as error:
         raise _unwritable_target(target, error) from error
@@ -316,8 +318,8 @@ class _Collecting:
         data = masked(text, self._secrets, is_all_secret=is_all_secret).encode()
         target = self._root / path
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            files.make_directory(target.parent, mode=0o700)
+            _write_file(target, data)
         except OSError as error:
             if error.errno not in _OF_ITS_NAME:
                 raise
@@ -333,6 +335,13 @@ class _Collecting:
         self._size += len(data)
         item = Item(section=section, path=path, title=title, size=len(data))
         self._items.append(item)
+
+
+def _write_file(target: Path, data: bytes) -> None:
+    """Write a file that only its owner can read, whatever the umask."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(target, flags, 0o600), "wb") as stream:
+        stream.write(data)
 
 
 def _read_source(source: LogSource) -> tuple[str, str]:

@@ -179,7 +179,7 @@ def sent(command: Command) -> bytes:
         (("\u0661\u0662", 0), "its answer is broken"),
         (("QUJ", 0), "its answer is broken"),
         (("sudo: a password is required", 1), "sudo: a password is required"),
-        (("no\x1b]0;owned\x07\n::error::forged", 1), "no\n    ::error::forged"),
+        (("no\x1b]0;owned\x07\n::error::forged", 1), "no\n    : :error::forged"),
         (("", 1), "exit code 1"),
         (("QUJD\n" * 5000, 0), "the file is too large"),
     ],
