@@ -40,7 +40,7 @@ _STEPS = (
     _TestRun("format", ("-m", "ruff", "format", "--check", ".")),
     _TestRun("types", ("-m", "mypy")),
     _TestRun(
-        "unit, spec, shim, contract and browser tests",
+        "unit, spec, shim, hostile, contract and browser tests",
         ("-m", "pytest", "-q", "-n", "auto", "-rs"),
         report="unit.xml",
     ),

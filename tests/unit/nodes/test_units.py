@@ -158,7 +158,7 @@ def test_a_node_that_can_t_do_it_is_told_with_its_words(fake_runner: FakeRunner)
     with pytest.raises(CommandFailed) as caught:
         node(fake_runner).start("work", SCRIPT)
     assert caught.value.message == (
-        "node1 can't start work: Failed to start transient unit\n    ::error::forged"
+        "node1 can't start work: Failed to start transient unit\n    : :error::forged"
     )
     fake_runner.on("ssh", answer=Result(exit_code=255, stderr="Connection refused"))
     with pytest.raises(CommandFailed, match="node1 can't ask for work: refused"):

@@ -193,7 +193,7 @@ def test_a_nic_that_is_back_and_not_taken_up_is_told_with_the_node_s_words(up: U
     with pytest.raises(CommandFailed) as caught:
         up.undo()
     assert "compute1 has eth1 again" in caught.value.message
-    assert caught.value.message.endswith("ifup: unknown interface eth1\n    ::error::forged")
+    assert caught.value.message.endswith("ifup: unknown interface eth1\n    : :error::forged")
 
 
 def test_another_checkout_s_lab_is_left_alone(up: Up, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_what_a_node_says_forges_no_line_and_moves_no_cursor(slow: FakeHost) -> 
     slow.runner.on("ssh", answer=showing("", said))
     with pytest.raises(CommandFailed) as caught:
         impair(slow.context, impaired(compute1=SLOW), slow.lab())
-    assert caught.value.message.endswith("\n  tc says: no\n    ::error::forged")
+    assert caught.value.message.endswith("\n  tc says: no\n    : :error::forged")
 
 
 def test_a_rate_of_four_hundred_digits_stops_nothing(slow: FakeHost) -> None:

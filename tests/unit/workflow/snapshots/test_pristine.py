@@ -217,7 +217,7 @@ class TestColdBecauseOf:
     def test_a_secret_of_the_users(
         self, host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pristine.secrets, "changed", lambda *_args: ("admin",))
+        monkeypatch.setattr(pristine.secrets, "changed", lambda *_args, **_more: ("admin",))
         assert up(host).came_from is None
         assert "admin changed since" in why_cold(host)
 
