@@ -14,6 +14,7 @@ from stacklab.cli import (
     check,
     cloud,
     completion,
+    debug,
     dev,
     glue,
     image,
@@ -28,7 +29,7 @@ from stacklab.paths import IS_CHECKOUT
 
 streams.prepare()
 usage.give_next_steps()
-_of_users = (lab, snapshot, stack, check, cloud, image, mirror, answers, completion)
+_of_users = (lab, snapshot, stack, check, cloud, debug, image, mirror, answers, completion)
 # Tests and benchmarks need the checkout.
 namespace = glue.collection(*_of_users, *((dev,) if IS_CHECKOUT else ()))
 

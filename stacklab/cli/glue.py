@@ -14,7 +14,7 @@ import signal
 import stat
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, StrEnum
 from types import ModuleType
 from typing import Annotated, Any
@@ -140,6 +140,7 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
             _with_exit_codes(_with_names(body, named)),
             name=full_name.rpartition(".")[2],
             help=help_texts,
+            iterable=_repeated(annotations),
             auto_shortflags=False,
             default=is_default,
         )
@@ -148,6 +149,17 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
         return lab_task
 
     return decorate
+
+
+def _repeated(annotations: Mapping[str, Any]) -> list[str]:
+    """Return the options that may be given several times, each time with one word."""
+    return [
+        name
+        for name, annotation in annotations.items()
+        if name != "rest"
+        and typing.get_origin(annotation) is Annotated
+        and typing.get_args(annotation)[0] == Words
+    ]
 
 
 def _with_names(body: Callable[..., None], named: Sequence[str]) -> Callable[..., None]:

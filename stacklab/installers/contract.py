@@ -95,6 +95,8 @@ class Kit:
     # Patterns, as systemctl takes them, of units that it makes for its services and that all have
     # to run; each fits one at least.
     unit_patterns: Callable[[Lab, Node], tuple[str, ...]] = _no_units
+    # What the names of its services' units begin with, before the service's own; "" for others.
+    service_prefix: str = ""
     # How a client logs in to the cloud; None where the kit does not say.
     access: Callable[[Lab], CloudAccess | None] = _no_access
     # Lists computes' VMs, and has the cloud forget computes that are gone; None: nothing does.

@@ -21,7 +21,7 @@ _BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
 class Entry:
     """A file, or with text None a directory, on the node; `mode` as for chmod."""
 
-    text: str | None
+    text: str | bytes | None
     mode: int = 0o644
     owner: str = "root"
 
@@ -55,6 +55,6 @@ def _add_member(archive: tarfile.TarFile, path: str, entry: Entry) -> None:
         member.type = tarfile.DIRTYPE
         archive.addfile(member)
         return
-    data = entry.text.encode()
+    data = entry.text.encode() if isinstance(entry.text, str) else entry.text
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))

@@ -6,13 +6,15 @@ A venv is made when it is first asked for, and again when its requirements chang
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab import locks
+from stacklab import files, locks
+from stacklab.paths import IS_CHECKOUT, PROJECT
 from stacklab.process.command import Command, Runner
 
 _WAIT_S = 1800.0  # another process's pip may be running
@@ -26,6 +28,13 @@ _PIP = (
     "--require-hashes",
     "-r",
 )
+
+
+def venvs_directory() -> Path:
+    """Return where venvs of other programs are made: the checkout, or the user's cache."""
+    if IS_CHECKOUT:
+        return PROJECT
+    return files.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "stacklab"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,13 +118,19 @@ def place_answers(
 
 
 def place(
-    context: Context, paths: LabPaths, node: str, entries: Mapping[str, Entry], *, what: str
+    context: Context,
+    paths: LabPaths,
+    node: str,
+    entries: Mapping[str, Entry],
+    *,
+    what: str,
+    limit_s: float = _PLACE_LIMIT_S,
 ) -> None:
     """Copy files to a running node, over those that are there; raises CommandFailed."""
     with context.progress.stage(node, what):
         shell = protocol.fed("sudo -n tar -xpf - -C /", archive.tar(entries))
-        part = Part(tag=f"{what}.place", shell=shell, limit_s=_PLACE_LIMIT_S)
-        reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
+        part = Part(tag=f"{what}.place", shell=shell, limit_s=limit_s)
+        reply = session.ask(context.runner, paths, node, [part], limit_s=limit_s)
         placed = reply.answer.of(part.tag)
         if placed.code != 0:
             why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"

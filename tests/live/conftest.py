@@ -53,6 +53,7 @@ FILES = (
     "test_stack.py",
     "test_stack_kits.py",
     "test_openstack.py",
+    "test_debug.py",
     "test_openstack_linuxbridge.py",
     "test_ci_recipes.py",
     "test_wan_2node.py",

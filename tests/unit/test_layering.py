@@ -22,7 +22,6 @@ ORDER = (
     "paths",
     "facts",
     "releases",
-    "settings",
     "files",
     "settings",
     "locks",

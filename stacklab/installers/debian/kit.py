@@ -15,6 +15,7 @@ from stacklab.installers.debian.answers import (
     steps,
     tls,
 )
+from stacklab.installers.debian.answers.service import UNIT_PREFIX
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
@@ -41,6 +42,7 @@ KIT = Kit(
     sources=_sources,
     is_quick=True,
     units=services.units,
+    service_prefix=UNIT_PREFIX,
     access=access.access,
     computes_program=departures.computes_program,
     left_out=place.left_out,

@@ -92,6 +92,7 @@ KIT = Kit(
     sources=_sources,
     git_projects=mirrored.git_projects,
     unit_patterns=_unit_patterns,
+    service_prefix=steps.UNITS.removesuffix("*"),
     access=access.access,
     log_places=(files.LOGS,),
 )

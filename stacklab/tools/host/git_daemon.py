@@ -1,23 +1,19 @@
 """git daemon: serves a directory of repositories, read-only, at one address of this host.
 
-It outlives the command that starts it. The path of its pid file is its mark: processes that have it
-among their arguments are found, and ended, whatever became of that file.
+It outlives the command that starts it; the path of its pid file is its mark (see outliving.py).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import socket
 import time
 from pathlib import Path
 
 from stacklab.errors import HostError
 from stacklab.process.command import Command, Runner
+from stacklab.tools.host import outliving
 
 PORT = 9418  # git's own
-_PROCESSES = Path("/proc")
 _PATIENCE_S = 5.0
 _POLL_S = 0.05
 
@@ -26,7 +22,7 @@ def start(runner: Runner, directory: Path, mark: Path, *, address: str, port: in
     """Serve the directory, unless that is done already; raises HostError where it can't be."""
     words = _words(directory, mark, address, port)
     running = find(mark)
-    if any(_arguments(process)[-len(words) :] == words for process in running):
+    if any(outliving.arguments(process)[-len(words) :] == words for process in running):
         return
     end(mark)  # one of another directory, or what is left of one
     # Whoever owns the repositories, this user shows them: git asks by whose wish.
@@ -45,43 +41,13 @@ def start(runner: Runner, directory: Path, mark: Path, *, address: str, port: in
 
 def find(mark: Path) -> tuple[int, ...]:
     """Return the processes of the daemon with that mark, those that answer a node included."""
-    wanted = _mark_argument(mark)
-    found: list[int] = []
-    for path in _PROCESSES.iterdir():
-        if not path.name.isdigit():
-            continue
-        arguments = _arguments(int(path.name))
-        # Not a program that only looks for the daemon.
-        is_git = Path(arguments[0]).name.startswith("git") if arguments else False
-        if is_git and wanted in arguments:
-            found.append(int(path.name))
-    return tuple(found)
+    return outliving.find("git", _mark_argument(mark))
 
 
 def end(mark: Path) -> None:
     """End the daemon with that mark and all that it has started; there may be none."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        if not _kill(mark, how):
-            mark.unlink(missing_ok=True)
-            return
-        deadline = time.monotonic() + _PATIENCE_S
-        while find(mark) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-    left = find(mark)
-    if left:
-        numbers = " ".join(str(process) for process in left)
-        raise HostError(f"git daemon does not end: {numbers}", hint=f"sudo kill -9 {numbers}")
+    outliving.end("git", _mark_argument(mark))
     mark.unlink(missing_ok=True)
-
-
-def _kill(mark: Path, how: signal.Signals) -> bool:
-    """Send a signal to the daemon's process groups; returns whether there was one."""
-    processes = find(mark)
-    for process in processes:
-        # The daemon is the leader of a group, to which its helpers belong.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(os.getpgid(process), how)
-    return bool(processes)
 
 
 def _words(directory: Path, mark: Path, address: str, port: int) -> tuple[str, ...]:
@@ -97,14 +63,6 @@ def _words(directory: Path, mark: Path, address: str, port: int) -> tuple[str, .
 
 def _mark_argument(mark: Path) -> str:
     return f"--pid-file={mark}"
-
-
-def _arguments(process: int) -> tuple[str, ...]:
-    try:
-        words = (_PROCESSES / str(process) / "cmdline").read_bytes()
-    except OSError:
-        return ()  # it has ended
-    return tuple(os.fsdecode(words).rstrip("\0").split("\0"))
 
 
 def _answers(address: str, port: int) -> bool:

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from stacklab import files, secrets
-from stacklab.errors import LabError
+from stacklab.errors import LabError, ToolError
 from stacklab.installers import kit_of
 from stacklab.model import certificate
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
 from stacklab.paths import IS_CHECKOUT, PACKAGE, PROJECT, LabPaths
 from stacklab.process.command import Command
-from stacklab.tools.venvs import Venv
+from stacklab.tools.venvs import Venv, venvs_directory
 from stacklab.workflow.context import Context, running_lab
 
+_QUIET_S = 1800.0
 _TIMEOUT_S = 300  # of one request: an emulated service takes minutes at its start
-
-
-def _venvs_directory() -> Path:
-    """Return where venvs of other programs are made: the checkout, or the user's cache."""
-    if IS_CHECKOUT:
-        return PROJECT
-    return files.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "stacklab"
 
 
 VENV = Venv(
     name=".cloud/client",
-    directory=_venvs_directory() / ".cloud" / "client",
+    directory=venvs_directory() / ".cloud" / "client",
     requirements=PROJECT / "requirements" / "cloud.txt",
 )
 
@@ -146,3 +141,26 @@ def run(context: Context, name: str, words: Sequence[str]) -> int:
         ok_codes=tuple(range(256)),
     )
     return context.runner.run(command).exit_code
+
+
+def quietly(context: Context, name: str, words: Sequence[str]) -> Callable[[], None]:
+    """Return what runs the client `openstack` with these words, whose output nobody sees.
+
+    What it needs is prepared at once. Raises LabError for a lab that is not up or has no cloud.
+    """
+    variables = write_clouds_yaml(context, name)
+    prepare_venv(context)
+    command = Command(
+        argv=(str(VENV.program("openstack")), *words),
+        env=variables,
+        timeout_s=_QUIET_S,
+        ok_codes=tuple(range(256)),
+    )
+
+    def run_it() -> None:
+        with contextlib.suppress(
+            ToolError
+        ):  # whoever waits for its request misses that, and says so
+            context.runner.run(command)
+
+    return run_it

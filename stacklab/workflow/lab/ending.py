@@ -10,8 +10,9 @@ from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError, ToolError
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.tools import ssh
+from stacklab.tools import ssh, ssh_tunnel
 from stacklab.workflow.context import Context, not_up, read_own
+from stacklab.workflow.debug import places
 from stacklab.workflow.faults import faults
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.snapshots import store as snapshots
@@ -120,7 +121,9 @@ def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
 
 
 def close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:
-    """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
+    """End ssh's connections and tunnels: their processes would outlive the nodes by minutes."""
+    for log in places.tunnel_logs(paths):
+        ssh_tunnel.end(log)
     if not paths.ssh_config.exists():
         return
     for node in lab_record.nodes:

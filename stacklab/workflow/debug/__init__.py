@@ -1,0 +1,1 @@
+"""Services of a lab's cloud under a debugger: `debug.*`."""

@@ -1,0 +1,129 @@
+"""The services of a lab's cloud that can be debugged, as its nodes list them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stacklab.errors import LabError
+from stacklab.foreign import printable
+from stacklab.installers import kit_of
+from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths
+from stacklab.providers import registry
+from stacklab.words import suggest
+from stacklab.workflow.context import Context
+from stacklab.workflow.debug import node_program
+
+_LOOK_S = 60.0
+_MOST_SERVICES = 200
+_MOST_PROCESSES = 50
+_HIGHEST_PORT = 65535
+_WORD = re.compile(r"\w[\w@.-]{0,99}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugProcess:
+    """A process that listens for a debugger, at a port of its node's loopback."""
+
+    pid: int
+    port: int
+    program: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugService:
+    """A service that runs a Python program; all words of the node's are printable."""
+
+    node: str
+    name: str  # nova-api, n-api
+    unit: str
+    kind: str  # python or uwsgi
+    state: str
+    is_hooked: bool  # a debugger can attach
+    is_calmed: bool  # it waits longer for others
+    processes: tuple[DebugProcess, ...]
+
+
+def list_services(context: Context, lab: Lab, paths: LabPaths) -> tuple[DebugService, ...]:
+    """Ask all nodes that run for their services; raises LabError for a lab without such."""
+    prefix = service_prefix(lab)
+    lab_record = registry.read(paths)
+    states = context.states(lab_record) if lab_record else {}
+    found: list[DebugService] = []
+    for node in lab.nodes:
+        if states.get(node.name) is not NodeState.RUNNING:
+            context.progress.note(node.name, "it does not run: its services are not listed")
+            continue
+        lines = node_program.run(context, paths, node.name, ("look", prefix), limit_s=_LOOK_S)
+        for line in lines[:_MOST_SERVICES]:
+            service = _read_service(node.name, line)
+            if service:
+                found.append(service)
+    return tuple(found)
+
+
+def service_prefix(lab: Lab) -> str:
+    """Return what units of the cloud's services begin with; raises LabError where nobody knows."""
+    kit = kit_of(lab.stack.installer)
+    if kit is None or not kit.service_prefix:
+        raise LabError(
+            f"lab {lab.name} has no services that stacklab can debug "
+            f"(stack.installer: {lab.stack.installer})",
+            hint="labs that have some: openstack-3node, devstack-3node",
+        )
+    return kit.service_prefix
+
+
+def pick(lab: Lab, services: Sequence[DebugService], name: str, node: str = "") -> DebugService:
+    """Return the service of that name; raises LabError for none, and for one of several nodes."""
+    named = [each for each in services if name in (each.name, each.unit)]
+    if not named:
+        known = sorted({each.name for each in services})
+        raise LabError(
+            f"no node of {lab.name} has a service {name!r} that runs Python",
+            hint=suggest(name, known, label="services"),
+        )
+    fitting = [each for each in named if node in ("", each.node)]
+    nodes = ", ".join(each.node for each in named)
+    if not fitting:
+        raise LabError(f"{node} has no service {name}", hint=f"it is on {nodes}")
+    if len(fitting) > 1:
+        raise LabError(
+            f"{name} is on several nodes: {nodes}",
+            hint=f"say which: --node {fitting[0].node}",
+        )
+    return fitting[0]
+
+
+def read_processes(said: object) -> tuple[DebugProcess, ...]:
+    """Return the processes of which a node says in good form that they listen."""
+    found: list[DebugProcess] = []
+    for each in said[:_MOST_PROCESSES] if isinstance(said, list) else ():
+        if not isinstance(each, dict):
+            continue
+        pid, port = each.get("pid"), each.get("port")
+        if type(pid) is int and type(port) is int and 0 < port <= _HIGHEST_PORT:
+            program = printable(str(each.get("program", "")))
+            found.append(DebugProcess(pid=pid, port=port, program=program))
+    return tuple(found)
+
+
+def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
+    words = {key: str(line.get(key, "")) for key in ("service", "unit", "kind", "state")}
+    # They become names of files, and words to type.
+    if not all(_WORD.fullmatch(word) for word in words.values()):
+        return None
+    return DebugService(
+        node=node,
+        name=words["service"],
+        unit=words["unit"],
+        kind=words["kind"],
+        state=words["state"],
+        is_hooked=line.get("hooked") is True,
+        is_calmed=line.get("calmed") is True,
+        processes=read_processes(line.get("processes")),
+    )

@@ -1,0 +1,183 @@
+"""Services of a real cloud under a debugger: stopped at a line, let go on, and all of it undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.live.labs import CLOUD, as_kind
+from tests.live.remains import assert_gone
+from tests.live.typed import Run, Stacklab, flat
+
+pytestmark = pytest.mark.live
+
+BACK_S = "240"
+# CI does without what the others show in part: it has no more time.
+of_all_services = pytest.mark.skipif(
+    not os.environ.get("STACKLAB_EVERY_STEP"), reason="only with STACKLAB_EVERY_STEP=1"
+)
+
+
+@pytest.fixture(scope="module")
+def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
+    """Bring openstack-3node up, once for this file."""
+    stacklab.ok("image.build", "debian-12-openstack")
+    up = stacklab.ok("lab.up", CLOUD, *as_kind(kind))
+    yield up
+    stacklab.ok("lab.destroy", CLOUD)
+    assert_gone(CLOUD)
+
+
+def listed(stacklab: Stacklab) -> dict[tuple[str, str], dict[str, Any]]:
+    """What debug.status says, by service and node."""
+    rows = json.loads(stacklab.ok("debug.status", CLOUD, "--json").out)
+    return {(row["service"], row["node"]): row for row in rows}
+
+
+def line_of(stacklab: Stacklab, file: str, text: str, node: str = "controller") -> str:
+    """A file of the node's packages and the number of its first line with this text."""
+    place = f"/usr/lib/python3/dist-packages/{file}"
+    found = stacklab.on(CLOUD, node, f"grep -nF -m 1 -- {text!r} {place}")
+    return f"{file}:{found.partition(':')[0]}"
+
+
+def assert_undone(stacklab: Stacklab) -> None:
+    rows = listed(stacklab)
+    assert not [
+        key for key, row in rows.items() if row["debugged"] or row["patient"] or row["ports"]
+    ]
+    stacklab.check(CLOUD, "--layer", "services", "--wait", BACK_S)
+    for node in ("controller", "compute1"):
+        files = stacklab.on(CLOUD, node, "find /run/systemd/system /run/stacklab-debug -type f")
+        assert "debug" not in files
+
+
+@pytest.mark.parametrize(
+    ("service", "file", "text", "request_words", "function"),
+    [
+        (
+            "keystone",
+            "keystone/api/projects.py",
+            "filters = ('domain_id', 'enabled', 'name'",
+            "project list",
+            "_list_projects",
+        ),
+        (
+            "nova-api",
+            "nova/api/openstack/compute/servers.py",
+            "search_opts.update(req.GET)",
+            "server list",
+            "_get_servers",
+        ),
+        pytest.param(
+            "neutron-server",
+            "neutron/plugins/ml2/plugin.py",
+            "nets_db = super(Ml2Plugin, self)._get_networks(",
+            "network list",
+            "get_networks",
+            marks=of_all_services,
+        ),
+    ],
+)
+def test_a_request_stops_at_a_line_and_goes_on(
+    service: str,
+    file: str,
+    text: str,
+    request_words: str,
+    function: str,
+    stacklab: Stacklab,
+    cloud: Run,
+) -> None:
+    place = line_of(stacklab, file, text)
+    words = ("--run", request_words, "--expression", "1 + 1", "--wait", "120")
+    run = stacklab.ok("debug.break", CLOUD, service, place, *words)
+    assert f"{service} on controller has stopped at" in flat(run.out)
+    assert function in run.out
+    # What came there was let go on.
+    stacklab.ok("lab.cloud", CLOUD, "--", *request_words.split())
+    # A place that nobody comes to is no success, and the service does not stand still.
+    run = stacklab.run("debug.break", CLOUD, service, place, "--wait", "3")
+    assert run.code == 5
+    stacklab.ok("lab.cloud", CLOUD, "--", *request_words.split())
+    stacklab.ok("debug.detach", CLOUD)
+    assert_undone(stacklab)
+
+
+def test_a_compute_stands_at_a_line_while_a_vm_is_built(stacklab: Stacklab, cloud: Run) -> None:
+    stacklab.ok("debug.attach", CLOUD, "nova-compute", "--node", "compute1")
+    rows = listed(stacklab)
+    assert rows["nova-compute", "compute1"]["debugged"]
+    # Those that wait for it wait longer, on all nodes.
+    for key in (("nova-api", "controller"), ("nova-conductor", "controller")):
+        assert rows[key]["patient"]
+    place = line_of(
+        stacklab, "nova/compute/manager.py", "LOG.debug('Starting instance...'", "compute1"
+    )
+    words = ("--node", "compute1", "--expression", "instance.uuid")
+    began = time.monotonic()
+    breaking = stacklab.start("debug.break", CLOUD, "nova-compute", place, *words)
+    stacklab.ok("cloud.smoke", CLOUD)
+    run = stacklab.end_of(breaking, ("debug.break",), began)
+    assert run.code == 0
+    assert "nova-compute on compute1 has stopped at" in flat(run.out)
+    stacklab.ok("debug.sources", CLOUD, "nova-compute", "--node", "compute1")
+    stacklab.ok("debug.detach", CLOUD)
+    assert_undone(stacklab)
+
+
+@pytest.mark.parametrize(
+    "pause_s",
+    [
+        4.0,
+        pytest.param(1.5, marks=of_all_services),
+        pytest.param(8.0, marks=of_all_services),
+    ],
+)
+def test_what_a_killed_command_has_left_is_found_and_undone(
+    pause_s: float, stacklab: Stacklab, cloud: Run
+) -> None:
+    attaching = stacklab.start("debug.attach", CLOUD, "nova-scheduler")
+    time.sleep(pause_s)
+    attaching.kill()
+    attaching.communicate()
+    stacklab.ok("debug.detach", CLOUD)
+    assert_undone(stacklab)
+
+
+@of_all_services
+def test_a_reboot_undoes_it(stacklab: Stacklab, cloud: Run) -> None:
+    stacklab.ok("debug.attach", CLOUD, "nova-compute", "--node", "compute2", "--no-patience")
+    reboot = "nohup sh -c 'sleep 1; sudo systemctl reboot' >/dev/null 2>&1 </dev/null &"
+    stacklab.on(CLOUD, "compute2", reboot)
+    time.sleep(5)
+    stacklab.check(CLOUD, "--wait", BACK_S)
+    assert not listed(stacklab)["nova-compute", "compute2"]["debugged"]
+    stacklab.ok("debug.detach", CLOUD)
+
+
+def test_what_is_wrong_is_said_before_anything_is_restarted(stacklab: Stacklab, cloud: Run) -> None:
+    for words, text in (
+        (("nova-compte", "nova/x.py:1"), "did you mean nova-compute?"),
+        (("nova-compute", "nova/x.py:1"), "nova-compute is on several nodes"),
+        (("keystone", "keystone/x.py"), "is not a place in a source file"),
+        (("keystone", "keystone/no_such.py:1"), "finds no keystone/no_such.py"),
+    ):
+        run = stacklab.run("debug.break", CLOUD, *words)
+        assert run.code != 0
+        assert text in flat(run.err)
+    assert_undone(stacklab)
+
+
+def test_no_tunnel_outlives_its_lab(stacklab: Stacklab, cloud: Run) -> None:
+    stacklab.ok("debug.attach", CLOUD, "keystone", "--no-patience")
+    stacklab.ok("lab.down", CLOUD)
+    found = subprocess.run(
+        ["pgrep", "-af", "debug/tunnels"], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == ""

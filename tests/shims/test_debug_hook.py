@@ -1,0 +1,249 @@
+"""The hook that has a service listen for a debugger, in real processes, with a real debugpy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacklab.drivers.debug_node import DIRECTORY
+from stacklab.process.runner import SubprocessRunner
+from stacklab.tools.dap import DapError, Debugger
+from stacklab.workflow.debug import node_program
+
+SERVICE = """\
+import os, sys, time
+
+def answer(number):
+    secret = number * 2
+    return secret
+
+print("ready", os.environ.get("PYTHONPATH"), os.environ.get("STACKLAB_DEBUG_PORT"), flush=True)
+for number in range(1000):
+    answer(number)
+    time.sleep(0.1)
+"""
+LINE = 5  # of `return secret`
+FORKS = SERVICE.replace("import os, sys, time\n", "import os, sys, time\nif os.fork(): os.wait()\n")
+
+
+@pytest.fixture(scope="module")
+def hook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory as it lies on a node."""
+    node_program.VENV.prepare(SubprocessRunner(), tell=print)
+    root = tmp_path_factory.mktemp("node")
+    for name, entry in node_program.entries().items():
+        path = root / name
+        if entry.text is None:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            assert isinstance(entry.text, bytes)
+            path.write_bytes(entry.text)
+    return root / DIRECTORY[1:]
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free now."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+class Service:
+    """A service under the hook."""
+
+    def __init__(self, directory: Path, hook: Path, port: int, name: str, text: str) -> None:
+        self.program = directory / name
+        self.program.write_text(text)
+        self.records = directory / "records"
+        self.records.mkdir(exist_ok=True)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(hook),
+            "STACKLAB_DEBUG_PORT": str(port),
+            "STACKLAB_DEBUG_RECORDS": str(self.records),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, str(self.program)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def said(self, count: int = 1) -> list[dict[str, object]]:
+        """What its processes have written of themselves, once there are so many."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = [json.loads(path.read_text()) for path in self.records.glob("*.json")]
+            if len(found) >= count:
+                return found
+            time.sleep(0.1)
+        pytest.fail(f"only {found}; {self.process.poll()}")
+
+    def end(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process.wait()
+
+
+@pytest.fixture
+def started(tmp_path: Path, hook: Path, port: int) -> Iterator[list[Service]]:
+    """Services that are ended with the test."""
+    services: list[Service] = []
+    yield services
+    for service in services:
+        service.end()
+
+
+def hit(port: int, path: Path, line: int, *expressions: str) -> tuple[str, dict[str, str]]:
+    with Debugger(port) as debugger:
+        debugger.attach()
+        debugger.set_breakpoint(str(path), line)
+        thread = debugger.stopped(20)
+        assert thread is not None
+        stop = debugger.look(thread, expressions)
+        debugger.go_on(thread)
+    return stop.frames[0].function, dict(stop.values)
+
+
+def test_a_breakpoint_is_hit_again_and_again_and_the_service_goes_on(
+    tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    service = Service(tmp_path, hook, port, "nova-compute", SERVICE)
+    started.append(service)
+    (said,) = service.said()
+    assert said["port"] == port
+    assert said["pid"] == service.process.pid
+    assert said["program"] == "nova-compute"
+    for _ in range(2):
+        function, values = hit(
+            port, service.program, LINE, "secret - number", "number == secret / 2"
+        )
+        assert function == "answer"
+        assert values["number == secret / 2"] == "True"
+        # An expression that fails is told, and is no end.
+    _, values = hit(port, service.program, LINE, "no_such_name")
+    assert "no_such_name" in values["no_such_name"]
+    assert service.process.poll() is None
+
+
+def test_what_the_service_starts_does_not_listen_too(
+    tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    """debugpy's adapter is such a program: each would start the next one, without end."""
+    service = Service(tmp_path, hook, port, "nova-compute", SERVICE)
+    started.append(service)
+    service.said()
+    assert service.process.stdout is not None
+    assert service.process.stdout.readline() == "ready None None\n"
+    time.sleep(2)
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "-s", str(service.process.pid)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # The service, and its adapter; that may have left the session.
+    assert len(listed.stdout.split()) <= 2
+    assert len(service.said()) == 1
+
+
+def test_of_a_program_that_forks_its_workers_the_workers_listen(
+    tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    service = Service(tmp_path, hook, port, "nova-api", FORKS)
+    started.append(service)
+    (said,) = service.said()
+    assert said["pid"] != service.process.pid
+    function, _ = hit(port, service.program, LINE + 1)
+    assert function == "answer"
+
+
+def test_each_process_has_a_port_of_its_own(
+    tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    for name in ("a", "b"):
+        started.append(Service(tmp_path, hook, port, name, SERVICE))
+    ports = {said["port"] for said in started[0].said(2)}
+    assert ports == {port, port + 1}
+
+
+def test_a_port_that_is_taken_does_not_keep_the_service_from_its_work(
+    tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        service = Service(tmp_path, hook, port, "nova-compute", SERVICE)
+        started.append(service)
+        (said,) = service.said()
+        assert "port" not in said
+        assert said["error"]
+        assert service.process.stdout is not None
+        assert any(line.startswith("ready") for line in service.process.stdout)
+
+
+PATCHES = """\
+import _thread, queue, select, socket, subprocess, sys, threading, time
+sleep = time.sleep
+
+def refuse(*words, **more):
+    raise RuntimeError("this is patched")
+
+for module, names in (
+    (threading, ("Lock", "Event", "Condition", "Thread", "current_thread")),
+    (_thread, ("start_new_thread",)),
+    (time, ("sleep",)),
+    (queue, ("Queue",)),
+    (select, ("select", "poll")),
+    (socket, ("socket", "create_connection")),
+    (subprocess, ("Popen",)),
+):
+    for name in names:
+        setattr(module, name, refuse)
+
+def answer(number):
+    secret = number * 2
+    return secret
+
+for number in range(1000):
+    answer(number)
+    sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("name", ["nova-compute", "nova-api"])
+def test_the_debugger_does_not_care_what_the_service_patches(
+    name: str, tmp_path: Path, hook: Path, port: int, started: list[Service]
+) -> None:
+    """As eventlet does, in place, and also in a child that begins to listen after that."""
+    text = PATCHES
+    if name == "nova-api":
+        text = PATCHES.replace("def answer", "import os\nif os.fork(): os.wait()\n\ndef answer")
+    service = Service(tmp_path, hook, port, name, text)
+    started.append(service)
+    (said,) = service.said()
+    assert "port" in said, said
+    line = text.splitlines().index("    return secret") + 1
+    for _ in range(2):
+        function, values = hit(port, service.program, line, "time.sleep is refuse")
+        assert function == "answer"
+        assert values == {"time.sleep is refuse": "True"}
+
+
+def test_what_is_no_debugger_is_told(port: int) -> None:
+    with pytest.raises(DapError, match="nobody answers"):
+        Debugger(port)
