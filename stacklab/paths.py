@@ -297,6 +297,14 @@ class LabPaths:
         """A node's disk: a qcow2 on the read-only base image."""
         return self.host.volumes / f"{self.name}_{node}.qcow2"
 
+    def further_disk(self, node: str, disk: str) -> Path:
+        """A disk that a node has beside that one; no node's name has a dot in it."""
+        return self.host.volumes / f"{self.name}_{node}.{disk}.qcow2"
+
+    def shared_disk(self, disk: str) -> Path:
+        """A disk that several nodes have: raw, because QEMU shares no other format."""
+        return self.host.volumes / f"{self.name}.shared.{disk}.raw"
+
     def seed(self, node: str) -> Path:
         """A node's identity (keys, addresses, answers): a tar written as a raw disk."""
         return self.host.volumes / f"{self.name}_{node}.seed.img"
@@ -312,7 +320,8 @@ class LabPaths:
     def disks(self, node: str) -> tuple[Path, ...]:
         """Return all that can hold what a node has written, and its identity."""
         container = (self.container(node), self.container_below(node))
-        return (self.overlay(node), *container, self.seed(node))
+        further = sorted(self.host.volumes.glob(f"{self.name}_{node}.disk*.qcow2"))
+        return (self.overlay(node), *further, *container, self.seed(node))
 
     @property
     def snapshots(self) -> Path:

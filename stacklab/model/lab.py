@@ -73,6 +73,15 @@ class NodeKind(StrEnum):
     CONTAINER = "container"  # shares the host's kernel, processors and clock
 
 
+class DiskBus(StrEnum):
+    """Ways in which a disk is connected to its node."""
+
+    VIRTIO = "virtio"
+    SCSI = "scsi"
+    SATA = "sata"
+    IDE = "ide"
+
+
 class Checkpoint(StrEnum):
     """When a snapshot of a lab is made without being asked for."""
 
@@ -131,6 +140,21 @@ class NIC:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk that a VM has beside the one it boots from; it is empty at first."""
+
+    name: str  # names its file; of a shared one, the same on all nodes that have it
+    size: Size
+    bus: DiskBus = DiskBus.VIRTIO
+    serial: str  # by which the node knows it
+    is_shared: bool = False
+
+    def __str__(self) -> str:
+        shared = ", shared" if self.is_shared else ""
+        return f"{self.name} ({self.size}, {self.bus}{shared})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A machine that the spec declares; the first NIC is the one the host logs in by."""
 
@@ -140,6 +164,7 @@ class Node:
     memory: Size
     disk: Size
     nics: tuple[NIC, ...]
+    disks: tuple[Disk, ...] = ()  # beside `disk`
     kind: NodeKind = NodeKind.VM
     # Of a container: False if its root is an ordinary user of the host. A VM's never is the host's.
     is_privileged: bool = True

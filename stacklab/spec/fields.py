@@ -19,13 +19,15 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from stacklab.model.lab import Checkpoint, NetworkMode, NodeKind, Size
+from stacklab.model.lab import Checkpoint, DiskBus, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Driver, Installer, NetworkingMode, Role
 from stacklab.spec import values
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME
 
 SMALLEST_MEMORY = Size.parse("128MiB")
 SMALLEST_DISK = Size.parse("48GiB")
+SMALLEST_FURTHER_DISK = Size.parse("1MiB")
+LARGEST_FURTHER_DISK = Size.parse("8TiB")
 MOST_NODES = 64  # of one count
 
 
@@ -144,6 +146,18 @@ _read_disk = values.size_reader(
     SMALLEST_DISK, "the base image is that large; on the host a disk takes only what is written"
 )
 Memory = Annotated[Size, PlainValidator(_read_memory), _text_schema(values.SIZE)]
+_read_further_disk = values.size_reader(
+    SMALLEST_FURTHER_DISK,
+    "a disk has at least that",
+    largest=LARGEST_FURTHER_DISK,
+    why_largest="ext4 on the host holds no file of 16TiB",
+)
+FurtherDisk = Annotated[Size, PlainValidator(_read_further_disk), _text_schema(values.SIZE)]
+BusWord = Annotated[DiskBus, WordOf(DiskBus)]
+# SCSI and ATA have more room; virtio has 20 bytes.
+Serial = Annotated[
+    str, Form(r"[A-Za-z0-9_-]{1,20}", "serial number", "letters, digits, - and _; 20 at most")
+]
 Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
 Cpus = Annotated[int, Range(int, 1, 64)]
 Count = Annotated[int, Range(int, 1, MOST_NODES)]

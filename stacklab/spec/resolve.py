@@ -38,6 +38,7 @@ from stacklab.model.stack import (
 from stacklab.spec.addresses import Slot, assign, macs
 from stacklab.spec.check_rules import check_custom, nodes_of
 from stacklab.spec.checks import ChecksSpec, CustomSpec
+from stacklab.spec.disk_rules import check_disks, resolve_disks
 from stacklab.spec.rules import (
     DEFAULT_MEMORY,
     Member,
@@ -86,6 +87,7 @@ def resolve(
         *check_stack(spec, context),
         *check_memory_of_services(spec, context),
         *check_custom(spec, context),
+        *check_disks(spec, is_whole=context.is_whole),
         *address_findings,
     ]
     if findings or not context.is_whole:
@@ -183,6 +185,7 @@ def _resolve_node(
         memory=member.spec.memory or DEFAULT_MEMORY,
         disk=member.spec.disk or DEFAULT_DISK,
         nics=tuple(nics),
+        disks=resolve_disks(member.spec),
         kind=kind,
         is_privileged=kind is NodeKind.VM or _is_privileged(member.spec, spec, stack),
     )

@@ -11,6 +11,7 @@ from stacklab.spec.fields import (
     MOST_NODES,
     Address,
     Bridge,
+    BusWord,
     CheckpointWord,
     Cidr,
     Count,
@@ -18,6 +19,7 @@ from stacklab.spec.fields import (
     Delay,
     Disk,
     Flag,
+    FurtherDisk,
     ImageName,
     KindWord,
     LabName,
@@ -29,6 +31,7 @@ from stacklab.spec.fields import (
     NodeName,
     Rate,
     RoleWord,
+    Serial,
     Spec,
     Text,
     as_list,
@@ -37,6 +40,9 @@ from stacklab.spec.stack import StackSpec
 
 # A VM's PCI bus has 32 slots, for disks and all else, too; none of ours needs more than this.
 MOST_NICS = 16
+
+# As many as libvirt puts on one SCSI controller.
+MOST_DISKS = 7
 
 # Takes the place of a value that was refused, so that the rest can still be checked.
 STAND_IN = "stand-in"
@@ -106,6 +112,29 @@ class NicSpec(Spec):
     )
 
 
+class DiskSpec(Spec):
+    """A further disk of a VM, empty at first."""
+
+    size: FurtherDisk = Field(
+        description="Its size, 1MiB to 8TiB. On the host it takes only what is written to it."
+    )
+    bus: BusWord | None = Field(
+        default=None,
+        description="virtio, scsi (by virtio, too), sata or ide. The node's kernel needs a driver "
+        "of it: that of debian-12 has none for sata. Default: virtio.",
+    )
+    serial: Serial | None = Field(
+        default=None,
+        description="By which the node knows it (/dev/disk/by-id, lsblk -o NAME,SERIAL). "
+        "Default: disk1, disk2, ... in the order of the list, or the name of the shared disk.",
+    )
+    shared: NetworkName | None = Field(
+        default=None,
+        description="The name of a disk that several nodes of the lab have; all of them declare "
+        "it with the same size. Nobody keeps them from writing at the same time.",
+    )
+
+
 class NodeSpec(Spec):
     """A machine, or several equal ones."""
 
@@ -136,6 +165,11 @@ class NodeSpec(Spec):
         default=None,
         description="The size of its virtual disk, 48GiB or more. On the host it takes only what "
         "is written to it. Default: 48GiB.",
+    )
+    disks: tuple[DiskSpec, ...] | None = Field(
+        default=None,
+        description="Of a VM: its disks beside that one. A lab with any has no snapshots.",
+        json_schema_extra={"maxItems": MOST_DISKS},
     )
     nics: tuple[NicSpec, ...] = Field(
         description="eth0, eth1, ... The host logs in by the first one, which must be on a nat or "

@@ -31,6 +31,7 @@ _EXAMPLES = {
     "mode": "write mode: nat, isolated or bridged",
     "network": "write network: NAME",
     "nics": "write nics: [{network: NAME}]",
+    "size": "write size: 20GiB",
     "image": "write image: debian-12",
     "name": "write name: nova-api answers",
     "networks": "see labs/mini-2node.yaml",

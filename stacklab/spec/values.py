@@ -290,7 +290,9 @@ def _plain_address(text: str) -> str:
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
-def size_reader(smallest: Size, reason: str) -> Callable[[object], Size]:
+def size_reader(
+    smallest: Size, reason: str, *, largest: Size | None = None, why_largest: str = ""
+) -> Callable[[object], Size]:
     """Make a reader of sizes of memory or disks; `reason` says why `smallest` is the least."""
 
     def read(value: object) -> Size:
@@ -305,6 +307,8 @@ def size_reader(smallest: Size, reason: str) -> Callable[[object], Size]:
             ) from None
         if size < smallest:
             raise Wrong(f"{text} is less than {smallest}", reason)
+        if largest is not None and size > largest:
+            raise Wrong(f"{text} is more than {largest}", why_largest)
         return size
 
     return read

@@ -25,6 +25,12 @@ class DiskInfo:
         return self.format == "qcow2" and self.backing is None and self.data_file is None
 
 
+def empty(path: Path, size: Size, *, disk_format: str) -> Command:
+    """Make an empty disk, which takes no room on the host yet: qcow2 or raw."""
+    argv = ("qemu-img", "create", "-q", "-f", disk_format, str(path), f"{size.mib}M")
+    return Command(argv=argv, what=f"making the disk {path.name}")
+
+
 def overlay(path: Path, base: Path, size: Size | None = None) -> Command:
     """Make a copy-on-write disk on a base image: it takes milliseconds and some 200 KiB.
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,96 @@ def test_the_pattern_for_several_nodes_means_these_and_no_other(tmp_path: Path) 
     done = run(paths, "status", "--machine-readable", vagrant.pattern(["controller", "compute2"]))
     rows = [line.split(",") for line in done.stdout.splitlines()]
     assert {row[1] for row in rows if row[2] == "state"} == {"controller", "compute2"}, done.stderr
+
+
+def domains(paths: LabPaths) -> dict[str, ET.Element]:
+    """The lab's domains as vagrant-libvirt would define them, by the names of their nodes."""
+    command = Path(__file__).with_name("domain_of_vagrant.rb")
+    with paths.vagrantfile.open("a") as vagrantfile:
+        vagrantfile.write(command.read_text())
+    done = run(paths, "domains")
+    assert done.returncode == 0, done.stderr
+    elements = ET.fromstring(f"<all>{done.stdout}</all>")
+    return {element.findtext("name", ""): element for element in elements}
+
+
+def disks_of(domain: ET.Element) -> dict[str, dict[str, str | None]]:
+    """The disks of a domain by their device; each with what was said of it."""
+    found = {}
+    for disk in domain.iterfind("devices/disk"):
+        target, source, driver = (disk.find(name) for name in ("target", "source", "driver"))
+        assert target is not None
+        assert source is not None
+        assert driver is not None
+        found[target.get("dev", "")] = {
+            "bus": target.get("bus"),
+            "file": source.get("file"),
+            "type": driver.get("type"),
+            "cache": driver.get("cache"),
+            "serial": disk.findtext("serial"),
+            "shared": "no" if disk.find("shareable") is None else "yes",
+        }
+    return found
+
+
+def scsi_models(domain: ET.Element) -> list[str | None]:
+    return [one.get("model") for one in domain.iterfind("devices/controller[@type='scsi']")]
+
+
+def test_further_disks_are_in_the_domains_that_vagrant_libvirt_makes(tmp_path: Path) -> None:
+    lab = spec.load(PROJECT / "tests" / "specs" / "good" / "disks.yaml")
+    made = domains(write(lab, tmp_path))
+    first, old = disks_of(made["storage1"]), disks_of(made["old"])
+    assert list(first) == ["vda", "vdb", "vdc", "sda", "vdd"]
+    assert first["vdc"] == {
+        "bus": "virtio",
+        "file": "/volumes/disks_storage1.disk1.qcow2",
+        "type": "qcow2",
+        "cache": "unsafe",
+        "serial": "disk1",
+        "shared": "no",
+    }
+    assert (first["sda"]["bus"], first["sda"]["serial"]) == ("scsi", "JOURNAL_1")
+    assert first["vdd"] == {
+        "bus": "virtio",
+        "file": "/volumes/disks.shared.quorum.raw",
+        "type": "raw",
+        "cache": "none",
+        "serial": "quorum",
+        "shared": "yes",
+    }
+    assert disks_of(made["storage2"])["vdd"] == first["vdd"]
+    assert {device: disk["bus"] for device, disk in old.items()} == {
+        "vda": "virtio",
+        "vdb": "virtio",
+        "hda": "ide",
+        "sda": "sata",
+        "vdc": "virtio",
+    }
+    assert old["vdc"] == {**first["vdd"], "serial": "0815"}
+    # Without a model, libvirt's would be one that the kernels of images have no driver for.
+    assert scsi_models(made["storage1"]) == ["virtio-scsi"]
+    assert scsi_models(made["old"]) == []
+
+
+@pytest.mark.skipif(shutil.which("virsh") is None, reason="no virsh")
+def test_libvirt_s_schema_takes_domains_with_further_disks(tmp_path: Path) -> None:
+    lab = spec.load(PROJECT / "tests" / "specs" / "good" / "disks.yaml")
+    for name, domain in domains(write(lab, tmp_path)).items():
+        for empty in ("kernel", "initrd", "cmdline"):  # libvirt takes them, its schema does not
+            system = domain.find("os")
+            assert system is not None
+            system.remove(next(system.iterfind(empty)))
+        domain.set("type", "test")
+        file = tmp_path / f"{name}.xml"
+        ET.ElementTree(domain).write(file)
+        done = subprocess.run(
+            ["virsh", "-c", "test:///default", "define", "--validate", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

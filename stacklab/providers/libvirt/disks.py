@@ -13,6 +13,7 @@ from stacklab.model.lab import Node
 from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
 from stacklab.process.command import Command, Runner, as_root
+from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
 
@@ -20,10 +21,11 @@ from stacklab.tools import qemu_img
 def make_disks(
     runner: Runner, disks: LibvirtNode, node: Node, *, base: Path, identity: Mapping[str, Entry]
 ) -> None:
-    """Make a node's overlay, unless it is there, and its seed, anew each time."""
+    """Make a node's disks, unless they are there, and its seed, anew each time."""
     # An overlay that is there holds all that the node has written so far.
     if not disks.overlay.exists():
         runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
+    further_disks.make(runner, disks, node)
     # libvirt gives the file to QEMU's user when the domain starts.
     write_seed(disks.seed, identity)
 
@@ -44,8 +46,9 @@ def grow(runner: Runner, disks: LibvirtNode, node: Node) -> None:
 
 
 def remove_disks(disks: LibvirtNode) -> None:
-    """Remove a node's disks; absent is success."""
-    disks.overlay.unlink(missing_ok=True)
+    """Remove a node's disks, but for those that it shares; absent is success."""
+    for disk in (disks.overlay, *disks.disks.values()):
+        disk.unlink(missing_ok=True)
     remove_seed(disks.seed)
 
 

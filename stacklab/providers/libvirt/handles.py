@@ -10,15 +10,20 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab.paths import LabPaths
+from stacklab.model.lab import Disk
+from stacklab.paths import LabPaths, is_lab_name
 from stacklab.record import Handle, NetworkRecord, NodeRecord
 
 # The kernel takes names of 15 bytes. The name ends up in commands that root runs.
 _BRIDGE = re.compile(r"sl-[A-Za-z0-9._-]{1,12}")
 _NODE_KEYS = {"domain", "uuid", "overlay", "seed"}
+# Names of further disks, with blanks between them; only nodes that have such disks have these.
+_DISKS, _SHARED = "disks", "shared_disks"
+_DISK = re.compile(r"disk[1-9][0-9]?")
 _NETWORK_KEYS = {"libvirt_name", "uuid", "bridge"}
 
 
@@ -31,6 +36,8 @@ class LibvirtNode:
     uuid: str
     overlay: Path
     seed: Path
+    disks: Mapping[str, Path]  # further ones by name, of this node alone
+    shared_disks: Mapping[str, Path]  # further ones that other nodes have, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +60,21 @@ def network_name(lab: str, network: str) -> str:
     return f"{lab}_{network}"
 
 
+def of_disks(disks: Iterable[Disk]) -> Handle:
+    """Return the part of a node's handle that names its further disks; none of a node without."""
+    own: list[str] = []
+    shared: list[str] = []
+    for disk in disks:
+        (shared if disk.is_shared else own).append(disk.name)
+    named = {_DISKS: " ".join(own), _SHARED: " ".join(shared)}
+    return {key: names for key, names in named.items() if names}
+
+
 def node_of(paths: LabPaths, node: NodeRecord) -> LibvirtNode:
     """Read a node's handle; raises ValueError where it is not a node of this lab."""
     handle = node.handle
-    _refuse_odd_keys(node.name, handle, _NODE_KEYS)
+    known = {key: value for key, value in handle.items() if key not in (_DISKS, _SHARED)}
+    _refuse_odd_keys(node.name, known, _NODE_KEYS)
     domain = handle["domain"]
     if domain != domain_name(paths.name, node.name):
         raise ValueError(f"not a node of this lab: {node.name!a}, domain {domain!a}")
@@ -67,7 +85,24 @@ def node_of(paths: LabPaths, node: NodeRecord) -> LibvirtNode:
         uuid=handle["uuid"],
         overlay=_own_disk(handle["overlay"], paths.overlay(node.name)),
         seed=_own_disk(handle["seed"], paths.seed(node.name)),
+        disks={
+            disk: paths.further_disk(node.name, disk)
+            for disk in _disk_names(handle.get(_DISKS, ""), is_shared=False)
+        },
+        shared_disks={
+            disk: paths.shared_disk(disk)
+            for disk in _disk_names(handle.get(_SHARED, ""), is_shared=True)
+        },
     )
+
+
+def _disk_names(names: str, *, is_shared: bool) -> list[str]:
+    """Return the names in a handle; raises ValueError for one that could lead elsewhere."""
+    found = names.split()
+    for name in found:
+        if not (is_lab_name(name) if is_shared else _DISK.fullmatch(name)):
+            raise ValueError(f"not a disk's name: {name!a}")
+    return found
 
 
 def network_of(lab: str, network: NetworkRecord) -> LibvirtNetwork:

@@ -7,7 +7,13 @@ import uuid
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, Provider
-from stacklab.providers.libvirt.handles import domain_name, network_name, network_of, node_of
+from stacklab.providers.libvirt.handles import (
+    domain_name,
+    network_name,
+    network_of,
+    node_of,
+    of_disks,
+)
 from stacklab.record import Handle, Handles, LabRecord
 
 
@@ -25,6 +31,7 @@ class LibvirtKind:
                 "uuid": str(uuid.uuid4()),
                 "overlay": str(paths.overlay(node.name)),
                 "seed": str(paths.seed(node.name)),
+                **of_disks(node.disks),
             }
             for node in lab.nodes
         }

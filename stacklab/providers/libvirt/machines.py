@@ -10,6 +10,7 @@ from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
@@ -92,6 +93,7 @@ def _render_machine(
         "cpu": cpu,
         "overlay": disks.overlay.name,
         "seed": disks.seed.name,
+        "disks": further_disks.render(disks, node),
         "console_log": str(paths.console(node.name)),
         "nics": [_render_nic(lab, nic) for nic in node.nics],
     }

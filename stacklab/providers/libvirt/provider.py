@@ -16,7 +16,7 @@ from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
-from stacklab.providers.libvirt import console, disks, machines, starting
+from stacklab.providers.libvirt import console, disks, further_disks, machines, starting
 from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
@@ -236,6 +236,11 @@ class LibvirtProvider:
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """See Provider.remove_node."""
+        self._remove_node(paths, record, node)
+        further_disks.remove_unshared(paths, record, node, self._site.progress)
+
+    def _remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        """Remove a node with the disks that it has for itself."""
         if record.node(node) is not None:
             recorded = self._recorded_node(record, node)
             self.libvirt.remove_domain(recorded.uuid, recorded.domain)
@@ -260,9 +265,10 @@ class LibvirtProvider:
         """See Provider.destroy."""
         # All at the same time: QEMU under load takes seconds to end.
         removals = [
-            functools.partial(self.remove_node, paths, record, node.name) for node in record.nodes
+            functools.partial(self._remove_node, paths, record, node.name) for node in record.nodes
         ]
         bounded.together(removals, name="destroy")
+        further_disks.remove_shared(paths, record)
         # Networks last: libvirt would take away the bridge under a node that still runs.
         for recorded in record.networks:
             self.remove_network(record, recorded.name)
@@ -357,7 +363,8 @@ class LibvirtProvider:
         return LibvirtFaults(self.libvirt, self._site.runner, self._site.host.lab(lab), record)
 
     def snapshots(self, lab: Lab, record: LabRecord) -> LibvirtSnapshots:
-        """See Snapshots.snapshots."""
+        """See Snapshots.snapshots; raises ProviderError for a lab with further disks."""
+        further_disks.refuse_snapshots(self._lab_paths(record), record)
         return LibvirtSnapshots(
             self._site.runner,
             self._lab_paths(record),

@@ -113,6 +113,7 @@ def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
         for disk in paths.disks(node.name):
             if disk.exists():
                 left.append(str(disk))
+    left += map(str, paths.host.volumes.glob(f"{paths.name}.shared.*.raw"))
     if left:
         raise ProviderError(
             f"left behind: {', '.join(left)}",

@@ -19,6 +19,7 @@ _NODE_COSTS: Mapping[str, Callable[[Node, Node], tuple[Cost, str]]] = {
     "cpus": lambda _before, _after: (Cost.REBOOT, ""),
     "memory": lambda _before, _after: (Cost.REBOOT, ""),
     "disk": lambda before, after: _cost_of_disk(before, after),
+    "disks": lambda before, after: (Cost.REBUILD, _why_of_disks(before, after)),
     "kind": lambda _before, after: (Cost.REFUSED, f"lab.rebuild makes it a {after.kind}"),
 }
 # As people write them in a spec.
@@ -31,6 +32,13 @@ def _cost_of_disk(before: Node, after: Node) -> tuple[Cost, str]:
     if after.disk > before.disk:
         return Cost.REBOOT, "its file system grows when it boots"
     return Cost.REBUILD, "a disk can't shrink"
+
+
+def _why_of_disks(before: Node, after: Node) -> str:
+    why = "all of its disks are made anew"
+    if any(disk.is_shared for disk in (*before.disks, *after.disks)):
+        why += ", a shared one only with all nodes that have it"
+    return why
 
 
 def differing(before: object, after: object) -> Iterator[str]:
@@ -150,4 +158,6 @@ def _text(value: object) -> str:
         return tc.words(value)
     if isinstance(value, enum.Enum):
         return str(value.value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value)

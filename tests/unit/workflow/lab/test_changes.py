@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
-from stacklab.model.lab import NIC, Impairment, Lab, Network, NetworkMode, Node, NodeKind, Size
+from stacklab.model.lab import (
+    NIC,
+    Disk,
+    DiskBus,
+    Impairment,
+    Lab,
+    Network,
+    NetworkMode,
+    Node,
+    NodeKind,
+    Size,
+)
 from stacklab.model.stack import Installer, NetworkingMode, Role, Stack
 from stacklab.paths import HostPaths
 from stacklab.providers import registry
@@ -267,6 +278,28 @@ def test_what_is_left_of_a_node_that_the_spec_lacks_needs_no_word_of_anybody() -
     assert [one.cost for one in compare(LAB, SHRUNK, half)] == [Cost.LIVE]
 
 
+def test_a_disk_that_is_added_removed_or_grown_costs_a_rebuild_which_says_of_what() -> None:
+    plain = Disk(name="disk1", size=Size(1024), serial="disk1")
+    larger = dataclasses.replace(plain, size=Size(2048), bus=DiskBus.SCSI)
+    shared = Disk(name="quorum", size=Size(64), serial="quorum", is_shared=True)
+    one, grown, both = (
+        with_node(LAB, "compute1", disks=disks) for disks in ((plain,), (larger,), (plain, shared))
+    )
+    why = "all of its disks are made anew"
+    assert [str(change) for change in changes(one)] == [
+        f"node compute1: disks nothing -> disk1 (1GiB, virtio) ({why})"
+    ]
+    assert [str(change) for change in changes(grown, one)] == [
+        f"node compute1: disks disk1 (1GiB, virtio) -> disk1 (2GiB, scsi) ({why})"
+    ]
+    why += ", a shared one only with all nodes that have it"
+    assert [str(change) for change in changes(one, both)] == [
+        "node compute1: disks disk1 (1GiB, virtio), quorum (64MiB, virtio, shared) -> "
+        f"disk1 (1GiB, virtio) ({why})"
+    ]
+    assert costs(LAB, one) == costs(grown, one) == costs(one, both) == {"compute1": "rebuild"}
+
+
 def test_a_node_of_another_provider_is_refused() -> None:
     lab = with_node(GROWN, "compute3", kind=NodeKind.CONTAINER)
     assert Cost.REFUSED in [one.cost for one in changes(lab)]
@@ -305,7 +338,7 @@ def other(value: object) -> object:
     if isinstance(value, IPv4Network | IPv4Interface):
         return type(value)("10.77.0.5/32")
     if isinstance(value, tuple):
-        return value[:-1]
+        return value[:-1] if value else (Disk(name="disk1", size=Size(1024), serial="disk1"),)
     if isinstance(value, int):
         return value + 9
     assert isinstance(value, str), f"give {value!r} another value"
