@@ -76,6 +76,7 @@ class CheckKind(StrEnum):
     CPUS = "cpus"
     MEMORY = "memory"
     DISK = "disk"  # the virtual disk has its declared size
+    FURTHER_DISK = "further-disk"  # the disk of that serial is there, with its declared size
     ROOT = "root"  # the root file system fills the disk, and has room
     SWAP = "swap"
     NIC = "nic"  # device, MAC, address, MTU, up
@@ -146,6 +147,7 @@ TRAITS: dict[CheckKind, Traits] = {
     CheckKind.CPUS: _OF_NODE,
     CheckKind.MEMORY: _OF_VM,
     CheckKind.DISK: _OF_VM,
+    CheckKind.FURTHER_DISK: _OF_VM,
     CheckKind.ROOT: _OF_NODE,
     CheckKind.SWAP: _OF_VM,
     CheckKind.NIC: Traits(

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NO_SUDO = "no-sudo"
     TOO_FEW = "too-few"  # less than declared: processors, memory, disk, swap
     TOO_MANY = "too-many"  # more than declared
+    DISK_MISSING = "disk-missing"  # no disk has the declared serial
     READ_ONLY = "read-only"
     NOT_GROWN = "not-grown"  # the root file system does not fill its disk
     FULL = "full"

@@ -289,9 +289,20 @@ def _probe_lab(lab: Lab, machine: Machine, others: Iterable[Lab]) -> tuple[Probe
     return (
         *_probe_inotify(len(containers), others, machine),
         *_probe_impairments(lab, containers, machine),
+        *_probe_disks(lab, containers),
         *_probe_modules(lab, containers),
         *_probe_cpus(containers, machine),
     )
+
+
+def _probe_disks(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...]:
+    """Refuse further disks: `--as` makes containers of nodes whose spec means VMs."""
+    having = [node.name for node in containers if node.disks]
+    if not having:
+        return ()
+    sentence = f"a container has no disks of its own, and {', '.join(having)} are to have `disks`"
+    fix = f"leave out --as containers, or the disks in {lab.source}"
+    return (_failed("disks", sentence, fix),)
 
 
 def _probe_impairments(

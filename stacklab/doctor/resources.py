@@ -118,7 +118,9 @@ def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResul
     """Probe if an image and what the nodes will write fit on the disk."""
     free = machine.free_mib(host.root)
     nodes = len(lab.nodes) if lab else 1
-    need = _IMAGE_DISK.mib + _NODE_DISK.mib * nodes
+    # A further disk begins empty, too, but people have one because they want to write to it.
+    further = sum(min(size.mib, _NODE_DISK.mib) for size in _further_disks(lab))
+    need = _IMAGE_DISK.mib + _NODE_DISK.mib * nodes + further
     user = lab.name if lab else "an image with one node"
     root = _escape_path(host.root)
     sentence = f"{user} may need {_gib(need)} under {root}, {_gib(free)} is free"
@@ -131,6 +133,15 @@ def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResul
     if free < need:
         return _host_result("disk", ProbeStatus.WARNING, sentence, fix)
     return _host_result("disk", ProbeStatus.OK, sentence)
+
+
+def _further_disks(lab: Lab | None) -> Collection[Size]:
+    """Return the sizes of all further disks; of a shared one once."""
+    sizes: dict[tuple[str, str], Size] = {}
+    for node in lab.nodes if lab else ():
+        for disk in node.disks:
+            sizes["" if disk.is_shared else node.name, disk.name] = disk.size
+    return sizes.values()
 
 
 def probe_root(host: HostPaths, machine: Machine, lab: Lab | None = None) -> ProbeResult:

@@ -149,6 +149,10 @@ class Disk:
     serial: str  # by which the node knows it
     is_shared: bool = False
 
+    def is_shared_as(self, other: Disk) -> bool:
+        """Return True if it is the very disk that another node has."""
+        return self.is_shared and other.is_shared and self.name == other.name
+
     def __str__(self) -> str:
         shared = ", shared" if self.is_shared else ""
         return f"{self.name} ({self.size}, {self.bus}{shared})"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
 _STATE_STYLE = {"running": "green", "absent": "red"}
 _STATUS_HEADER = ("lab", "node", "state", "address", "image")
 _NETWORK_HEADER = ("network", "cidr", "mode", "mtu", "host", "bridge")
+_DISK_HEADER = ("further disks of", "size", "bus", "serial", "shared with")
 _NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
 
 
@@ -47,11 +48,27 @@ def lab_tables(resolved: Lab) -> list[Table]:
     for node in resolved.nodes:
         nics += _nic_rows(node, has_kind=has_containers)
     node_header = ("node", "kind", *_NODE_HEADER[1:]) if has_containers else _NODE_HEADER
+    disks = list(_disk_rows(resolved))
     return [
         table(("lab", resolved.name), _about_rows(resolved)),
         table(_NETWORK_HEADER, networks),
         table(node_header, nics),
+        *([table(_DISK_HEADER, disks)] if disks else []),
     ]
+
+
+def _disk_rows(resolved: Lab) -> Iterator[tuple[object, ...]]:
+    """Yield a row per disk that a node has beside the one it boots from."""
+    for node in resolved.nodes:
+        name = node.name
+        for disk in node.disks:
+            others = [
+                other.name
+                for other in resolved.nodes
+                if other is not node and any(one.is_shared_as(disk) for one in other.disks)
+            ]
+            yield (name, disk.size, disk.bus, disk.serial, ", ".join(others) or "-")
+            name = ""
 
 
 def _about_rows(resolved: Lab) -> list[tuple[str, str]]:

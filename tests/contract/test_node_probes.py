@@ -19,6 +19,7 @@ import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
+from stacklab.checks.nodes import look as nodes_look
 from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look, parse
 from stacklab.checks.result import Check, CheckKind, CheckStatus, Reason, Verdict
@@ -316,3 +317,35 @@ def test_a_nic_that_the_spec_does_not_have_is_missed(namespace: str) -> None:
     more = dataclasses.replace(NODE.nics[1], device="eth2", mac="52:54:00:00:00:77")
     node = dataclasses.replace(NODE, nics=(*NODE.nics, more))
     assert judged(namespace, node)["eth2"].reason is Reason.NIC_MISSING
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_serials_of_disks_are_read_as_kernels_tell_them(tmp_path: Path, shell: str) -> None:
+    disks = tmp_path / "class" / "block"
+    texts = {"vda/serial": b"", "vdb/serial": b"disk1", "hda/device/model": b"QEMU HARDDISK"}
+    # SCSI's page begins with its own number and length; ATA fills the serial up with blanks.
+    texts |= {
+        "sda/device/vpd_pg80": b"\x00\x80\x00\x03J_1",
+        "sdb/device/vpd_pg80": b"\x00\x80\x00\x140815                ",
+        "sdb1/partition": b"1",
+        "nvme0n1/serial": b"none of ours",
+    }
+    for name, content in texts.items():
+        (disks / name).parent.mkdir(parents=True, exist_ok=True)
+        (disks / name).write_bytes(content)
+    script = nodes_look.shell({CheckKind.FURTHER_DISK}).replace("/sys/class", f"{tmp_path}/class")
+    done = subprocess.run(
+        [shell, "-c", script.replace("\nblocks\n", "\n")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines == [
+        "serial hda",
+        "serial sda J_1",
+        "serial sdb 0815",
+        "serial vda",
+        "serial vdb disk1",
+    ]

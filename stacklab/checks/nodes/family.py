@@ -73,6 +73,10 @@ def expected(lab: Lab) -> Iterator[Check]:
         for kind in (CheckKind.USER, CheckKind.HOSTNAME, CheckKind.UPTIME, *_MACHINE):
             if node.kind is NodeKind.VM or not kind.traits.is_of_vms:
                 yield Check(kind=kind, node=node.name)
+        if node.kind is NodeKind.VM:
+            for disk in node.disks:
+                kind = CheckKind.FURTHER_DISK
+                yield Check(kind=kind, node=node.name, subject=disk.serial)
         for nic in node.nics:
             yield Check(
                 kind=CheckKind.NIC,
@@ -125,6 +129,9 @@ def _judge_look(lab: Lab, check: Check, answer: Answer, look: Look, facts: Facts
     elif check.kind is CheckKind.NIC:
         nic = next(nic for nic in node.nics if nic.device == check.device)
         verdict = nodes_network.judge_nic(nic, look)
+    elif check.kind is CheckKind.FURTHER_DISK:
+        disk = next(disk for disk in node.disks if disk.serial == check.subject)
+        verdict = nodes_machine.judge_further_disk(disk, look)
     elif check.kind is CheckKind.ROUTES:
         verdict = nodes_network.judge_routes(lab, node, look)
     else:

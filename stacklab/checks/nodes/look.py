@@ -48,6 +48,20 @@ blocks() {
   done 2>/dev/null
   set -f
 }
+# A disk's serial is a text (virtio), or a page of SCSI's with four bytes before it.
+serials() {
+  set +f
+  for block in /sys/class/block/[vsh]d*; do
+    if [ -e "$block/partition" ]; then continue; fi
+    serial=
+    if [ -e "$block/serial" ]; then IFS= read -r serial <"$block/serial"
+    elif [ -e "$block/device/vpd_pg80" ]; then
+      serial=$(tail -c +5 "$block/device/vpd_pg80" | tr -cd '[:alnum:]_-')
+    fi
+    printf '%s\\n' "serial ${block##*/} $serial"
+  done 2>/dev/null
+  set -f
+}
 nics() {
   set +f
   for nic in /sys/class/net/*; do
@@ -91,6 +105,7 @@ _NEEDS: Mapping[CheckKind, tuple[str, ...]] = {
     CheckKind.CPUS: (_CPUS, "allowed"),
     CheckKind.MEMORY: (_CRASH, _PROC),
     CheckKind.DISK: (_PROC, "blocks"),
+    CheckKind.FURTHER_DISK: ("blocks", "serials"),
     CheckKind.ROOT: (_PROC, "blocks", _FS),
     CheckKind.SWAP: (_PROC,),
     CheckKind.NIC: ("nics", _ADDRESSES),
@@ -101,6 +116,7 @@ COMMANDS: Mapping[CheckKind, str] = {
     CheckKind.CPUS: "lscpu",
     CheckKind.MEMORY: "grep MemTotal /proc/meminfo",
     CheckKind.DISK: "lsblk",
+    CheckKind.FURTHER_DISK: "lsblk -b -d -o NAME,SIZE,SERIAL",
     CheckKind.ROOT: "df -h /; df -i /; grep ' / ' /proc/mounts",
     CheckKind.SWAP: "cat /proc/swaps",
     CheckKind.NIC: "ip addr",
@@ -114,6 +130,7 @@ _OF_KIND: Mapping[CheckKind, tuple[str, ...]] = {
     CheckKind.CPUS: ("online", "present", "allowed"),
     CheckKind.MEMORY: ("MemTotal:", "kexec_crash_size"),
     CheckKind.DISK: ("mount", "block"),
+    CheckKind.FURTHER_DISK: ("block", "serial"),
     CheckKind.ROOT: ("mount", "block", "fs"),
     CheckKind.SWAP: ("SwapTotal:", "SwapFree:"),
     CheckKind.NIC: ("nic", "addr"),
@@ -249,6 +266,19 @@ class Look:
         # btrfs's devices have numbers that no disk has; then the name must do
         start = names.get(root.number) or root.source.rpartition("/")[2]
         return _disk_below(start, blocks, names)
+
+    def disks_by_serial(self) -> dict[str, Disk]:
+        """Return its disks whose serial it told, by that."""
+        sectors = {words[0]: words[2] for words in self.words.get("block", ()) if len(words) >= 4}
+        disks: dict[str, Disk] = {}
+        for words in self.words.get("serial", ()):
+            if len(words) != 2:
+                continue
+            name, serial = words
+            count = parse_whole(sectors.get(name, ""))
+            if count is not None:
+                disks[serial] = Disk(name=name, bytes=count * _SECTOR)
+        return disks
 
     def file_system(self) -> FileSystem | None:
         """Return the size and use of the root file system; None where stat failed."""

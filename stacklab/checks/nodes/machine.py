@@ -9,7 +9,8 @@ from stacklab.checks.nodes import clocks
 from stacklab.checks.nodes.look import Look
 from stacklab.checks.nodes.readings import Disk, FileSystem
 from stacklab.checks.result import Reason, Verdict
-from stacklab.model.lab import Node, NodeKind, Size
+from stacklab.model.lab import Disk as FurtherDisk
+from stacklab.model.lab import DiskBus, Node, NodeKind, Size
 
 Defect = tuple[Reason, str]  # one thing that is wrong: the word and the sentence
 
@@ -141,12 +142,33 @@ def judge_disk(node: Node, look: Look) -> Verdict:
         return _unknown_disk(look)
     if disk.bytes == node.disk.bytes:
         return Verdict.passed(f"{disk.name} has {node.disk}")
+    return _wrong_size(disk, node.disk)
+
+
+def judge_further_disk(declared: FurtherDisk, look: Look) -> Verdict:
+    """Judge that a further disk is there, by its serial, with its declared size."""
+    if "block" not in look.words:
+        return Verdict.error(Reason.NO_ANSWER, "the node did not tell which disks it has")
+    disks = look.disks_by_serial()
+    disk = disks.get(declared.serial)
+    if disk is None:
+        known = ", ".join(f"{other.name} has {serial}" for serial, other in disks.items())
+        detail = f"no disk has the serial {declared.serial} ({known[:200] or 'none tells one'})"
+        if declared.bus is not DiskBus.VIRTIO:
+            detail += f"; its kernel may lack a driver of {declared.bus}"
+        return Verdict.failed(Reason.DISK_MISSING, detail)
+    if disk.bytes == declared.size.bytes:
+        return Verdict.passed(f"{disk.name} has {declared.size}")
+    return _wrong_size(disk, declared.size)
+
+
+def _wrong_size(disk: Disk, declared: Size) -> Verdict:
     size = amount(disk.bytes)
     # Rounded to GiB it may look like the declared size: then the MiB tell them apart.
     if disk.bytes % (1 << 20) == 0:
         size += f" ({disk.bytes >> 20} MiB)"
-    reason = _too_few_or_many(disk.bytes, node.disk.bytes)
-    return Verdict.failed(reason, f"{disk.name} has {size}, not {node.disk}")
+    reason = _too_few_or_many(disk.bytes, declared.bytes)
+    return Verdict.failed(reason, f"{disk.name} has {size}, not {declared}")
 
 
 def _unknown_disk(look: Look) -> Verdict:

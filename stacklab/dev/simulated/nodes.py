@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
 
 from stacklab.model.lab import Lab, NetworkMode, Node, NodeKind
 from stacklab.tools import ssh
@@ -53,7 +54,16 @@ def _vm_lines(node: Node) -> list[str]:
         # A partition of it, whose parent is 254:0.
         f"block vda1 254:1 {sectors - 2048} 254:0",
         *_file_system_lines(blocks),
+        *_further_disk_lines(node),
     ]
+
+
+def _further_disk_lines(node: Node) -> Iterator[str]:
+    """Yield what a VM says of the disks that it has beside vda and vdb."""
+    for index, disk in enumerate(node.disks):
+        name = f"vd{ascii_lowercase[2 + index]}"
+        yield f"block {name} 254:{32 + 16 * index} {disk.size.bytes // 512} -"
+        yield f"serial {name} {disk.serial}"
 
 
 def _container_lines(node: Node) -> list[str]:

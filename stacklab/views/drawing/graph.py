@@ -13,7 +13,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.model.stack import Role
 from stacklab.views.drawing.elements import LETTER, element
-from stacklab.views.drawing.graph_text import Impaired, dot, mermaid, mode_text
+from stacklab.views.drawing.graph_text import Impaired, disk_texts, dot, mermaid, mode_text
 from stacklab.words import suggest
 
 # The palette of Okabe and Ito: colour-blind people can tell its colours apart, on white and black.
@@ -123,8 +123,8 @@ def _draw_row(sheet: _Sheet, nodes: Sequence[Node], top: int) -> tuple[list[str]
         label = escape(_bar_label(network, sheet.impaired))
         labels.append(element("text", label, class_="text halo", x=_PAD, y=bar_y - 8))
         bar_y += _BAR_STEP
-    most_nics = max(len(node.nics) for node in nodes)
-    height = (most_nics + 2) * _TEXT_LINE + _PAD  # two lines are the node's name and its size
+    most_lines = max(len(node.nics) + len(node.disks) for node in nodes)
+    height = (most_lines + 2) * _TEXT_LINE + _PAD  # two lines are the node's name and its size
     for column, node in enumerate(nodes):
         x = _PAD + column * (_NODE_WIDTH + _GAP)
         box = _Box(node=node, x=x, y=bar_y, height=height)
@@ -212,6 +212,9 @@ def _draw_node(sheet: _Sheet, box: _Box, bars: Mapping[str, int]) -> Iterator[st
     for nic in node.nics:
         line_y += _TEXT_LINE
         yield from _draw_nic_text(sheet, box, nic, line_y, nic.network in bad_networks)
+    for text in disk_texts(node):
+        line_y += _TEXT_LINE
+        yield element("text", escape(text), class_="dim", x=box.x + _PAD, y=line_y)
     yield "</g>"
 
 

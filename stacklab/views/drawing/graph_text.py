@@ -82,6 +82,13 @@ def mode_text(network: Network) -> str:
     return f"{network.mode}, without the host"
 
 
+def disk_texts(node: Node) -> Iterator[str]:
+    """Yield a text for each disk that a node has beside the one it boots from."""
+    for disk in node.disks:
+        # As narrow as a node is drawn.
+        yield f"shared {disk.name}" if disk.is_shared else f"{disk.serial} {disk.size}"
+
+
 def mermaid(lab: Lab) -> str:
     """Return a flowchart for Markdown, which GitHub and GitLab draw."""
     impaired = Impaired.from_lab(lab)
@@ -91,7 +98,8 @@ def mermaid(lab: Lab) -> str:
         lines.append(f'  {_identifier("net", network.name)}(["{label}"])')
     for node in lab.nodes:
         node_id = _identifier("node", node.name)
-        lines.append(f'  {node_id}["{node.name}<br>{node.role}, {node.memory}"]')
+        label = "<br>".join(_node_texts(node))
+        lines.append(f'  {node_id}["{label}"]')
         for nic in node.nics:
             label = "<br>".join(_nic_texts(node, nic, impaired))
             lines.append(f'  {_identifier("net", nic.network)} ---|"{label}"| {node_id}')
@@ -110,7 +118,7 @@ def dot(lab: Lab) -> str:
         lines.append(f'  {_identifier("net", network.name)} [shape=oval, label="{label}"];')
     for node in lab.nodes:
         node_id = _identifier("node", node.name)
-        label = f"{node.name}\\n{node.role}, {node.memory}"
+        label = "\\n".join(_node_texts(node))
         lines.append(f'  {node_id} [shape=box, label="{label}"];')
         for nic in node.nics:
             label = "\\n".join(_nic_texts(node, nic, impaired))
@@ -124,6 +132,12 @@ def _network_texts(network: Network, impaired: Impaired) -> Iterator[str]:
     impairment = impaired.networks[network.name]
     if impairment:
         yield impairment
+
+
+def _node_texts(node: Node) -> Iterator[str]:
+    yield node.name
+    yield f"{node.role}, {node.memory}"
+    yield from disk_texts(node)
 
 
 def _nic_texts(node: Node, nic: NIC, impaired: Impaired) -> Iterator[str]:

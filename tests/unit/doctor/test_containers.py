@@ -10,7 +10,7 @@ from stacklab.doctor import containers, probes
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeResult, ProbeStatus, raise_for
 from stacklab.errors import CommandTimedOut, HostError, ToolNotFound
-from stacklab.model.lab import Impairment, Lab, NodeKind
+from stacklab.model.lab import Disk, Impairment, Lab, NodeKind, Size
 from stacklab.model.stack import Installer
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
@@ -363,6 +363,19 @@ def test_impairments_that_the_kernel_cannot_make_are_refused_by_name() -> None:
     assert "kind: vm in labs/trio.yaml" in result.fix
     with pytest.raises(HostError, match="can't impair containers"):
         raise_for(containers.preflight(impaired(), HOST, machine))
+
+
+def test_further_disks_of_vms_that_are_to_be_containers_are_refused_by_name() -> None:
+    disk = Disk(name="disk1", size=Size(1024), serial="disk1")
+    nodes = (dataclasses.replace(VMS.nodes[0], disks=(disk,)), *VMS.nodes[1:])
+    lab = dataclasses.replace(VMS, nodes=nodes)
+    assert containers.preflight(lab, HOST, make_machine()) == ()
+    result = one(
+        containers.preflight(lab.all_as(NodeKind.CONTAINER), HOST, make_machine()), "disks"
+    )
+    assert result.is_failed
+    assert "no disks of its own, and controller" in result.sentence
+    assert "leave out --as containers" in result.fix
 
 
 def test_impairments_that_the_kernel_makes_are_tried_in_a_network_of_their_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 from stacklab.doctor import resources
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeStatus
-from stacklab.model.lab import NodeKind
+from stacklab.model.lab import Disk, NodeKind, Size
 from stacklab.paths import HostPaths
 from stacklab.providers.containers.handles import machine_of
 from tests.unit.checks.fake_lab import make_lab
@@ -157,6 +157,18 @@ def test_an_unreadable_meminfo_is_a_warning(text: str) -> None:
 def test_disk_is_wanted_for_an_image_and_every_node(free: int, status: ProbeStatus) -> None:
     machine = dataclasses.replace(make_machine(), free_mib=lambda path: free)
     assert resources.probe_disk(LAB, HOST, machine).status is status
+
+
+def test_further_disks_count_by_what_is_likely_written_and_shared_ones_once() -> None:
+    large = Disk(name="disk1", size=Size.parse("1TiB"), serial="a")
+    small = Disk(name="disk2", size=Size(512), serial="b")
+    shared = Disk(name="quorum", size=Size(512), serial="c", is_shared=True)
+    nodes = tuple(dataclasses.replace(node, disks=(large, small, shared)) for node in LAB.nodes)
+    lab = dataclasses.replace(LAB, nodes=nodes)
+    machine = dataclasses.replace(make_machine(), free_mib=lambda path: 10**9)
+    before, after = (resources.probe_disk(one, HOST, machine).sentence for one in (LAB, lab))
+    needs = [float(text.split(" may need ")[1].split(" GiB")[0]) for text in (before, after)]
+    assert needs[1] - needs[0] == 2.5 * len(LAB.nodes) + 0.5
 
 
 def test_disk_without_a_lab_is_for_one_node() -> None:

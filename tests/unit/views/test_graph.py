@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
+from stacklab.model.lab import NO_IMPAIRMENT, Disk, Impairment, Lab, NetworkMode, Size
 from stacklab.spec import values
 from stacklab.views.drawing import graph, graph_text
 from stacklab.views.drawing.elements import LETTER
@@ -66,6 +66,35 @@ def test_a_description_is_text_and_fits() -> None:
 
 def test_it_is_drawn_for_light_and_for_dark_pages() -> None:
     assert "prefers-color-scheme: dark" in graph.svg(make_lab())
+
+
+def with_disks() -> Lab:
+    """A lab whose nodes have a disk with the longest text each, and share another."""
+    disks = (
+        Disk(name="disk1", size=Size.parse("8TiB"), serial="12345678901234567890"),
+        Disk(name="a2345678901234567890", size=Size(1), serial="q", is_shared=True),
+    )
+    lab = make_lab()
+    nodes = tuple(dataclasses.replace(node, disks=disks) for node in lab.nodes)
+    return dataclasses.replace(lab, nodes=nodes)
+
+
+@pytest.mark.parametrize("form", ["svg", "mermaid", "dot"])
+def test_further_disks_are_in_their_nodes(form: str) -> None:
+    drawn = graph.draw(with_disks(), form)
+    assert drawn.count("12345678901234567890 8192GiB") == 3
+    assert drawn.count("shared a2345678901234567890") == 3
+
+
+def test_further_disks_reach_over_no_edge_of_their_node() -> None:
+    root = ET.fromstring(graph.svg(with_disks()))
+    for group in root.iter(f"{SVG}g"):
+        box = group.find(f"{SVG}rect")
+        assert box is not None
+        left, top, width, height = (int(box.get(k, "")) for k in ("x", "y", "width", "height"))
+        for text in group.iter(f"{SVG}text"):
+            assert int(text.get("x", "")) + len(text.text or "") * LETTER <= left + width
+            assert top < int(text.get("y", "")) < top + height
 
 
 @pytest.mark.parametrize("form", ["mermaid", "dot"])

@@ -12,7 +12,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, R
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
-from stacklab.model.lab import NodeKind
+from stacklab.model.lab import Disk, DiskBus, NodeKind, Size
 from stacklab.model.stack import Installer, NetworkingMode, Stack
 from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
@@ -112,6 +112,22 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
     assert "compute1" not in row(shown, "eth1", "10.20.0.12/24")
     row(shown, "memory", "3GiB in all")
     row(shown, "stack", "contrail master with DevStack x, vrouter, on net1")
+
+
+def test_further_disks_have_a_table_of_their_own_where_there_are_any() -> None:
+    lab = make_lab()
+    assert "further" not in text(*labs.lab_tables(lab))
+    shared = Disk(name="quorum", size=Size(64), serial="q", is_shared=True)
+    plain = Disk(name="disk1", size=Size(2048), bus=DiskBus.SCSI, serial="J_1")
+    disks = ((plain, shared), (shared,), ())
+    nodes = tuple(
+        dataclasses.replace(node, disks=of_node)
+        for node, of_node in zip(lab.nodes, disks, strict=True)
+    )
+    shown = text(*labs.lab_tables(dataclasses.replace(lab, nodes=nodes)))
+    row(shown, "controller", "2GiB", "scsi", "J_1", "-")
+    row(shown, "64MiB", "virtio", "q", "compute1")
+    row(shown, "compute1", "64MiB", "virtio", "q", "controller")
 
 
 def test_what_containers_cannot_have_of_a_cloud_is_said() -> None:
