@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from stacklab.installers import directories, name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
-from stacklab.nodes import access
+from stacklab.nodes import access, disk_drivers
 from stacklab.nodes.access import Keys
 from stacklab.nodes.archive import Entry
 
@@ -40,7 +40,8 @@ def entries(
     }
     files = _render_network_files(lab, node, style)
     network = {path: Entry(text=text) for path, text in files.items()}
-    return identity | name_entries(lab, node, keys) | network | answer_entries(lab, answers)
+    own = identity | name_entries(lab, node, keys) | network | answer_entries(lab, answers)
+    return own | dict(disk_drivers.entries(node))
 
 
 def name_entries(lab: Lab, node: Node, keys: Keys) -> dict[str, Entry]:

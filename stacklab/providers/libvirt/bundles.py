@@ -116,6 +116,8 @@ class LibvirtBundles:
         if recorded is None:
             raise ValueError("it is not on record")
         node, ours = lab.node(name), node_of(paths, recorded)
+        if node.disks or ours.disks or ours.shared_disks:
+            raise ValueError("it has further disks, which no snapshot holds")
         accelerator = self._site.accelerator()
         return NodeHere(
             name=ours.domain,

@@ -73,6 +73,8 @@ def read(tar: Path, *, home: Path, lab: str) -> LabFiles:
         node.name for node in record.nodes
     }:
         raise ForeignFiles("the lab's record and its spec name different nodes")
+    if any(node.disks for node in made.nodes):
+        raise ForeignFiles("the lab has further disks, which no snapshot holds")
     return LabFiles(record=record, made=made, contents=contents)
 
 

@@ -33,7 +33,7 @@ from stacklab.workflow.lab import boot_times, node_hosting, preparing
 from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
-from stacklab.workflow.nodes import clocks
+from stacklab.workflow.nodes import clocks, drivers
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
 from stacklab.workflow.placing import place_changed, render_answers
@@ -311,6 +311,7 @@ class Bringing:
         # A container's clock is the host's: it has none of its own, and must not be set.
         vms = self._lab.of_kind(NodeKind.VM)
         if vms:
+            drivers.load(self._context.runner, self._paths, vms)
             # A booting kernel reads its clock to the second, and nobody puts it right later.
             with self._progress.stage("host", "clocks"):
                 clocks.set_clocks(self._context.runner, self._paths, vms)

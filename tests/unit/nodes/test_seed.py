@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.model.lab import Lab, NetworkMode, NetworkStyle
+from stacklab.model.lab import Disk, DiskBus, Lab, NetworkMode, NetworkStyle, Size
 from stacklab.model.stack import Installer
 from stacklab.nodes import access, archive, seed
 from stacklab.nodes.access import KeyPair, Keys
@@ -291,3 +291,19 @@ def test_files_of_the_system_are_roots_and_readable_those_with_secrets_are_the_u
         == Entry(text=None, mode=0o755, owner="stack")
     )
     assert "etc" not in found
+
+
+def test_a_node_loads_the_drivers_of_disks_that_its_udev_does_not_find() -> None:
+    def lab_with(*buses: DiskBus) -> Lab:
+        lab = make_lab()
+        disks = tuple(
+            Disk(name=f"disk{number}", size=Size(1), bus=bus, serial=f"{number}")
+            for number, bus in enumerate(buses)
+        )
+        nodes = tuple(dataclasses.replace(node, disks=disks) for node in lab.nodes)
+        return dataclasses.replace(lab, nodes=nodes)
+
+    path = "etc/modules-load.d/stacklab-disks.conf"
+    assert path not in entries(lab=lab_with(DiskBus.VIRTIO, DiskBus.SCSI))
+    found = entries(lab=lab_with(DiskBus.SATA, DiskBus.IDE, DiskBus.IDE, DiskBus.VIRTIO))
+    assert text(found, path) == "ahci\nata_piix\n"

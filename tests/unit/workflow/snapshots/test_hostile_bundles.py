@@ -377,6 +377,13 @@ def in_record(old: str, new: str) -> Forge:
     return forge
 
 
+def with_disks(forged: Forged) -> None:
+    disk = '"disks": [{"name": "disk1", "size_mib": 9, "bus": "scsi", "serial": "a"}]'
+    text = forged.file_of_lab("resolved.json").decode()
+    assert '"disks": []' in text
+    forged.change_files({"resolved.json": text.replace('"disks": []', disk).encode()})
+
+
 def changed(**files: bytes | None) -> Forge:
     return lambda forged: forged.change_files(
         {name.replace("__", "/").replace("_DOT_", "."): data for name, data in files.items()}
@@ -390,6 +397,7 @@ def changed(**files: bytes | None) -> Forge:
         (in_record('"domain": "trio_compute1"', '"domain": "other_vm"'), "not a node of this lab"),
         (in_record('"bridge": "sl-trio1"', '"bridge": "eth0"'), "not a network of this lab"),
         (in_record('"uuid": "', '"uuid": "x'), "badly formed"),
+        (in_record('"seed": ', '"disks": "../x", "seed": '), "not a disk's name"),
         (in_record('"provider": "libvirt"', '"provider": "containers"'), "record"),
         (in_record('"name": "trio"', '"name": "other"'), "it is of lab other"),
         (in_record('"image": "debian', '"image": "other'), "different base images"),
@@ -399,6 +407,7 @@ def changed(**files: bytes | None) -> Forge:
         (changed(record_DOT_json=b"[" * 100_000), "record"),
         (changed(resolved_DOT_json=None), "lack resolved.json"),
         (changed(resolved_DOT_json=b"{}"), "not a resolved lab"),
+        (with_disks, "the lab has further disks"),
         (changed(faults_DOT_json=b"[]"), "faults were on"),
         (changed(keys__id_ed25519=None), "lack keys/id_ed25519"),
         (changed(keys__id_ed25519_DOT_pub=b"x\nevil * ssh-rsa A"), "not a public key"),
