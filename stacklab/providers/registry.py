@@ -76,6 +76,17 @@ def grown_record(lab: Lab, paths: LabPaths, lab_record: LabRecord) -> LabRecord:
     return record.grown(lab_record, lab, handles)
 
 
+def has_stale_handle(lab: Lab, paths: LabPaths, lab_record: LabRecord) -> bool:
+    """Return True if a node that is to be made is on record as a spec of before had it."""
+    handles = kind(lab_record.provider).new_handles(lab, paths).nodes
+    for node in lab_record.nodes:
+        # A UUID is another one each time.
+        wanted = {**handles.get(node.name, node.handle), "uuid": ""}
+        if not node.is_created and {**node.handle, "uuid": ""} != wanted:
+            return True
+    return False
+
+
 def read(paths: LabPaths) -> LabRecord | None:
     """Return the lab's record; None where nothing exists.
 

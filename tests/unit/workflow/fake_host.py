@@ -59,7 +59,10 @@ def fake_keygen(command: Command) -> Result:
 
 
 def fake_overlay(command: Command) -> Result:
-    """qemu-img create: the overlay says what it lies on."""
+    """qemu-img create: the overlay says what it lies on; a further disk lies on nothing."""
+    if "-b" not in command.argv:
+        Path(command.argv[-2]).write_text("empty")
+        return OK
     base = command.argv[command.argv.index("-b") + 1]
     # Its path stands behind the base; then comes a size, if it is to have one of its own.
     Path(command.argv[command.argv.index("-b") + 2]).write_text(f"on {base}")

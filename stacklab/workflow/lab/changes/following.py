@@ -87,6 +87,8 @@ class Following:
         """Return True unless all of it is done to nodes that go on, by `lab.up` as ever."""
         kept = {node.name for node in self._lab.nodes}
         has_left = any(node.name not in kept or node.is_outdated for node in self._record.nodes)
+        # Killed behind the removal of a node whose disks changed: nothing else tells of it.
+        has_left |= registry.has_stale_handle(self._lab, self._paths, self._record)
         return has_left or any(change.cost is not Cost.LIVE for change in self.changes)
 
     def _marked(self) -> LabRecord:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from ipaddress import IPv4Network
 
-from stacklab.model.lab import Lab, Size
+from stacklab.model.lab import Disk, Lab, Size
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import make_lab
 
@@ -56,6 +56,11 @@ SMALLER_DISK = with_node(LAB, "compute1", disk=Size(10240))
 OTHER_MAC = with_nic(LAB, "compute1", 0, mac="52:54:00:ff:ff:ff")
 OTHER_RANGE = with_network(LAB, "net1", cidr=IPv4Network("10.99.0.0/24"))
 OTHER_IMAGE = dataclasses.replace(LAB, images=("ubuntu-14.04",))
+# compute1 and compute2 have disks beside the one they boot from, and share another.
+QUORUM = Disk(name="quorum", size=Size(64), serial="quorum", is_shared=True)
+OWN = Disk(name="disk1", size=Size(1024), serial="disk1")
+SHARING = with_node(with_node(LAB, "compute1", disks=(OWN, QUORUM)), "compute2", disks=(QUORUM,))
+MORE_DISKS = with_node(SHARING, "compute2", disks=(OWN, QUORUM))
 
 # compute3 is new, compute1 has more memory, and compute2 is gone.
 MIXED = with_node(GROWN, "compute1", memory=Size(2048))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from tests.unit.workflow.lab.changing import (
     NODES,
     OTHER_MAC,
     OTHER_RANGE,
+    SHARING,
     SHRUNK,
     SMALLER_DISK,
     WIDE,
@@ -89,6 +90,15 @@ def place_of(lab: Lab, nic: NIC) -> tuple[str, str | None, str | None]:
     return nic.mac, None, network.bridge
 
 
+def disk_files(lab: Lab) -> Iterator[str]:
+    """Yield the names of all disks of a lab, but for the seeds."""
+    for node in lab.nodes:
+        yield f"{lab.name}_{node.name}.qcow2"
+        for disk in node.disks:
+            shared = f"{lab.name}.shared.{disk.name}.raw"
+            yield shared if disk.is_shared else f"{lab.name}_{node.name}.{disk.name}.qcow2"
+
+
 def assert_follows(host: FakeHost, lab: Lab) -> None:
     """All is as the spec says, on this host and on record, and nothing is left to do."""
     names = [node.name for node in lab.nodes]
@@ -110,6 +120,8 @@ def assert_follows(host: FakeHost, lab: Lab) -> None:
             for nic in libvirt.added.get(defined["uuid"], ())
         ]
         assert places == [place_of(lab, nic) for nic in node.nics]
+        of_vagrant = [(disk["serial"], disk["is_shared"]) for disk in defined["disks"]]
+        assert of_vagrant == [(disk.serial, disk.is_shared) for disk in node.disks]
         assert host.lab().overlay(node.name).exists()
         assert host.lab().seed(node.name).exists()
     ours = [network for network in lab.networks if network.is_made_by_us]
@@ -120,8 +132,8 @@ def assert_follows(host: FakeHost, lab: Lab) -> None:
         access = [node for node, nic in lab.members(network.name) if nic is node.access]
         leases = {node.name: str(node.access.address.ip) for node in access}
         assert libvirt.hosts[f"trio_{network.name}"] == leases
-    disks = {path.name for path in host.paths.volumes.glob("trio_*.qcow2")}
-    assert disks == {f"trio_{name}.qcow2" for name in names}
+    disks = {path.name for path in host.paths.volumes.iterdir() if path.suffix != ".img"}
+    assert disks == set(disk_files(lab))
     assert {path.name.partition(".")[0] for path in host.lab().keys.glob("*.host_*")} == set(names)
     assert lab_json.from_json(host.lab().resolved.read_text()) == lab
     assert changes_of(host.context, lab).lines == ()
@@ -374,8 +386,9 @@ def start_over(host: FakeHost) -> None:
         (OTHER_RANGE, ()),
         (NARROW, NODES),
         (WIDE, NODES),
+        (SHARING, ("controller",)),
     ],
-    ids=["mixed", "mac", "disk", "range", "narrow", "wide"],
+    ids=["mixed", "mac", "disk", "range", "narrow", "wide", "sharing"],
 )
 def test_killed_at_any_step_the_next_lab_up_goes_on(
     up: FakeHost, lab: Lab, untouched: tuple[str, ...]
@@ -391,7 +404,9 @@ def test_killed_at_any_step_the_next_lab_up_goes_on(
 
 
 @pytest.mark.parametrize(
-    "lab", [MIXED, OTHER_MAC, OTHER_RANGE, WIDE], ids=["mixed", "mac", "range", "wide"]
+    "lab",
+    [MIXED, OTHER_MAC, OTHER_RANGE, WIDE, SHARING],
+    ids=["mixed", "mac", "range", "wide", "sharing"],
 )
 def test_killed_at_any_step_the_spec_of_before_can_be_had_again(up: FakeHost, lab: Lab) -> None:
     at = 1
