@@ -106,6 +106,14 @@ def test_a_lab_survives_json(name: str) -> None:
     assert lab_json.from_dict(json.loads(json.dumps(lab_json.to_dict(lab)))) == lab
 
 
+def test_a_lab_that_was_resolved_before_there_were_further_disks_has_none() -> None:
+    lab = spec.load(LABS / "mini-2node.yaml")
+    before = json.loads(json.dumps(lab_json.to_dict(lab)))
+    for node in before["nodes"]:
+        del node["disks"]
+    assert lab_json.from_dict(before) == lab
+
+
 def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
     lab = lab_json.to_dict(spec.load(LABS / "mini-2node.yaml"))
     assert list(lab) == [
@@ -150,6 +158,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
                 "impairment": {"delay_ms": 0.0, "loss_percent": 0.0, "rate_kbit": 0},
             }
         ],
+        "disks": [],
         "kind": "vm",
         "is_privileged": True,
     }
