@@ -230,11 +230,6 @@ class LabPaths:
         return self.root / "git-daemon.pid"
 
     @property
-    def debug(self) -> Path:
-        """What `debug.attach` keeps: tunnels, and a folder for an IDE per service."""
-        return self.root / "debug"
-
-    @property
     def answers(self) -> Path:
         """Rendered answer files: answers/<node>/<path on the node>."""
         return self.root / "answers"

@@ -42,9 +42,9 @@ _OWN_TIME_S = 5.0  # forks and sleep(1) of one try on an emulated node
 _PYTHON_START_S = 5.0
 
 # What a try runs in: $1 is the user's command, and our marker comes by a descriptor: the command
-# could read words of a command line, and the environment, in /proc. timeout(1) ends its whole process
-# group; tail stays to hand on what was written until then. A command that leaves something behind
-# that holds the output open has not ended.
+# could read words of a command line, and the environment, in /proc. timeout(1) ends its whole
+# process group; tail stays to hand on what was written until then. A command that leaves something
+# behind that holds the output open has not ended.
 _INNER = """\
 trap : TERM
 read -r marker <&3

@@ -112,7 +112,7 @@ def lint(
     sarif: Annotated[bool, "print SARIF, which GitHub and GitLab show in a review"] = False,
 ) -> None:
     """List what is wrong with answer files, or with a lab's: file:line, rule, effect, fix."""
-    from stacklab.views import verdict as views
+    from stacklab.views import judgement as views
     from stacklab.workflow import linting as workflow
 
     wishes = workflow.LintWishes(
@@ -134,11 +134,11 @@ def rules(
 ) -> None:
     """Show every rule of answers.lint, or explain some: what is bad, what is good, the source."""
     from stacklab.installers import linting
-    from stacklab.views import tables, verdict
+    from stacklab.views import judgement, tables
     from stacklab.workflow.linting import rule_named
 
     if rest:
-        print_lines([line for word in rest for line in verdict.rule_lines(rule_named(word))])
+        print_lines([line for word in rest for line in judgement.rule_lines(rule_named(word))])
         return
     rows = [(rule.id, rule.severity, rule.title) for rule in linting.RULES]
     show(tables.table(("rule", "", "what"), rows))

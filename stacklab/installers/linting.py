@@ -19,9 +19,9 @@ from stacklab.lint.book import Book, rule
 from stacklab.lint.certainty import soften_uncertain
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
-from stacklab.lint.held import LabNode
+from stacklab.lint.held import HeldNode
 from stacklab.lint.kind_era import era_as_said
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, Verdict, no_era
+from stacklab.lint.kinds import Claim, FileKind, Judgement, LintedFile, Linting, Sureness, no_era
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
@@ -31,9 +31,9 @@ __all__ = (
     "STDIN",
     "FileKind",
     "Finding",
+    "Judgement",
     "Rule",
     "Severity",
-    "Verdict",
     "detect",
     "find_answer_files",
     "judge_files",
@@ -92,9 +92,9 @@ def judge_files(
     *,
     release: str = "",
     kind: str = "",
-    lab: LabNode | None = None,
+    lab: HeldNode | None = None,
     stdin: bytes = b"",
-) -> Verdict:
+) -> Judgement:
     """Lint files where they lie; those of one cloud's nodes are compared, too.
 
     `release` says which release they are for, and `kind` what they are; otherwise the files
@@ -128,7 +128,7 @@ def judge_files(
         )
         files.append(file)
     _check_release(release, files)
-    return Verdict(files=tuple(files), findings=_lint_and_compare(files, findings))
+    return Judgement(files=tuple(files), findings=_lint_and_compare(files, findings))
 
 
 def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> tuple[Finding, ...]:
@@ -136,7 +136,7 @@ def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> t
     return judge_lab(lab, rendered).findings
 
 
-def judge_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> Verdict:
+def judge_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> Judgement:
     """Lint what was rendered for a lab's nodes; scripts and notes have no rules."""
     files: list[LintedFile] = []
     for node in lab.nodes:
@@ -148,7 +148,7 @@ def judge_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> 
                 continue
             scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
             files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
-    return Verdict(files=tuple(files), findings=_lint_and_compare(files, []))
+    return Judgement(files=tuple(files), findings=_lint_and_compare(files, []))
 
 
 def _has_rules(path: PurePosixPath, text: str) -> bool:
@@ -185,7 +185,7 @@ def _is_answer_file(path: Path) -> bool:
 
 
 def _scope_of_file(
-    source: Source, kind: FileKind, path: Path, release: str, held: LabNode | None
+    source: Source, kind: FileKind, path: Path, release: str, held: HeldNode | None
 ) -> Scope:
     siblings: tuple[str, ...] = ()
     if str(path) != STDIN:

@@ -17,7 +17,7 @@ _OWN_ADDRESS = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabNode:
+class HeldNode:
     """A lab, and the node that its user names; None leaves it to the files."""
 
     lab: Lab

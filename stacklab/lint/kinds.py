@@ -102,7 +102,7 @@ class LintedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Judgement:
     """Files that were linted, each with the era that it was judged by, and what was found."""
 
     files: tuple[LintedFile, ...]

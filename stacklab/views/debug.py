@@ -12,14 +12,14 @@ from stacklab.foreign import printable
 from stacklab.views.tables import table
 
 if TYPE_CHECKING:
-    from stacklab.workflow.debug.attaching import Attached, Listed
+    from stacklab.workflow.debug.attaching import AttachedService, Listed
     from stacklab.workflow.debug.breaking import Hit
 
 _MOST_FRAMES = 20
 _VALUE_MAX = 500
 
 
-def attached(lab: str, done: Attached) -> list[Table | Text]:
+def attached(lab: str, done: AttachedService) -> list[Table | Text]:
     """Return the ports that lead to a service's processes, and what to type next."""
     service = done.service
     rows = [

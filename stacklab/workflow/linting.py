@@ -20,8 +20,8 @@ from stacklab.workflow.context import node_named
 
 if TYPE_CHECKING:  # rendering must not wait for 200 rules
     from stacklab.lint.finding import Finding, Rule
-    from stacklab.lint.held import LabNode
-    from stacklab.lint.kinds import Verdict
+    from stacklab.lint.held import HeldNode
+    from stacklab.lint.kinds import Judgement
 
 
 _MOST_OF_A_SPEC = 1024 * 1024  # bytes
@@ -40,20 +40,20 @@ class LintWishes:
     ignore: str = ""  # not these
 
 
-def judge(words: Sequence[str], labs: Path, wishes: LintWishes) -> Verdict:
+def judge(words: Sequence[str], labs: Path, wishes: LintWishes) -> Judgement:
     """Apply every rule to labs' files as they would be rendered, and to files that are named.
 
     Raises LabError for words that stand for nothing.
     """
     from stacklab.installers import linting as lint
-    from stacklab.lint.kinds import Verdict
+    from stacklab.lint.kinds import Judgement
 
     if not words:
         raise LabError(
             "nothing to lint is named",
             hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE..., DIR or -",
         )
-    verdicts: list[Verdict] = []
+    verdicts: list[Judgement] = []
     lab_words = [word for word in words if _is_lab(word, labs)]
     paths = _expand([Path(word) for word in words if word not in lab_words])
     held = _find_held(wishes)
@@ -69,14 +69,14 @@ def judge(words: Sequence[str], labs: Path, wishes: LintWishes) -> Verdict:
         verdicts.append(verdict)
     for word in lab_words:
         verdicts.append(_judge_lab(word, wishes))
-    merged = Verdict(
+    merged = Judgement(
         files=tuple(file for verdict in verdicts for file in verdict.files),
         findings=tuple(finding for verdict in verdicts for finding in verdict.findings),
     )
     return replace(merged, findings=_choose(merged.findings, lint.RULES, wishes))
 
 
-def _judge_lab(word: str, wishes: LintWishes) -> Verdict:
+def _judge_lab(word: str, wishes: LintWishes) -> Judgement:
     from stacklab.installers import linting as lint
     from stacklab.installers import rendering as answers
 
@@ -90,9 +90,9 @@ def _judge_lab(word: str, wishes: LintWishes) -> Verdict:
     return lint.judge_lab(lab, answers.preview(lab))
 
 
-def _find_held(wishes: LintWishes) -> LabNode | None:
+def _find_held(wishes: LintWishes) -> HeldNode | None:
     """Return the lab that files are held against; None if none is named."""
-    from stacklab.lint.held import LabNode
+    from stacklab.lint.held import HeldNode
 
     if not wishes.lab:
         if wishes.node:
@@ -100,9 +100,9 @@ def _find_held(wishes: LintWishes) -> LabNode | None:
         return None
     lab = spec.load(spec.lab_file(wishes.lab))
     if not wishes.node:
-        return LabNode(lab=lab)
+        return HeldNode(lab=lab)
     hint = f"./invoke lab.show {lab.name}"
-    return LabNode(lab=lab, node=node_named(lab, wishes.node, hint=hint))
+    return HeldNode(lab=lab, node=node_named(lab, wishes.node, hint=hint))
 
 
 def _expand(paths: Sequence[Path]) -> list[Path]:

@@ -21,7 +21,7 @@ OWN = frozenset({"expected.txt", "case.json"})
 Compare = Callable[[Path, str], None]
 
 
-def verdict(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lint.Verdict:
+def verdict(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lint.Judgement:
     """Judge a copy of a folder, so that names in messages are the same everywhere."""
     copy = tmp_path / "case"
     shutil.copytree(folder, copy)

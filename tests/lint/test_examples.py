@@ -10,7 +10,7 @@ import yaml
 
 from stacklab.installers import linting as lint
 from stacklab.lint.examples import TABLE
-from stacklab.views import verdict
+from stacklab.views import judgement
 
 BAD = Path(__file__).parent / "bad"
 LINES = 4  # of a file that a finding is about as a whole
@@ -42,7 +42,7 @@ def test_every_rule_has_an_example_that_is_todays(compare: Callable[[Path, str],
 
 @pytest.mark.parametrize("rule", lint.RULES, ids=lambda rule: rule.id)
 def test_a_rule_is_explained_by_what_is_bad_and_what_is_good(rule: lint.Rule) -> None:
-    shown = "\n".join(verdict.rule_lines(rule))
+    shown = "\n".join(judgement.rule_lines(rule))
     assert rule.source in shown
     assert "bad (" in shown
     assert "good:" in shown

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 
 from stacklab.checks.nodes.readings import (
-    Disk,
+    DiskReading,
     FileSystem,
     NetworkDevice,
     NodeRoute,
@@ -255,7 +255,7 @@ class Look:
                 return mount
         return None
 
-    def root_disk(self) -> Disk | None:
+    def root_disk(self) -> DiskReading | None:
         """Return the disk that the root file system lies on, whatever is between."""
         root = self.root()
         if root is None:
@@ -267,17 +267,17 @@ class Look:
         start = names.get(root.number) or root.source.rpartition("/")[2]
         return _disk_below(start, blocks, names)
 
-    def disks_by_serial(self) -> dict[str, Disk]:
+    def disks_by_serial(self) -> dict[str, DiskReading]:
         """Return its disks whose serial it told, by that."""
         sectors = {words[0]: words[2] for words in self.words.get("block", ()) if len(words) >= 4}
-        disks: dict[str, Disk] = {}
+        disks: dict[str, DiskReading] = {}
         for words in self.words.get("serial", ()):
             if len(words) != 2:
                 continue
             name, serial = words
             count = parse_whole(sectors.get(name, ""))
             if count is not None:
-                disks[serial] = Disk(name=name, bytes=count * _SECTOR)
+                disks[serial] = DiskReading(name=name, bytes=count * _SECTOR)
         return disks
 
     def file_system(self) -> FileSystem | None:
@@ -291,7 +291,7 @@ class Look:
 
 def _disk_below(
     name: str, blocks: Mapping[str, Sequence[str]], names: Mapping[str, str]
-) -> Disk | None:
+) -> DiskReading | None:
     """Follow a block device down to the disk that it lies on; None where that is not found.
 
     `blocks` has each device's number, sectors, parent ("-" for none) and slaves, `names`
@@ -306,7 +306,7 @@ def _disk_below(
             sectors = parse_whole(sectors_word)
             if sectors is None:
                 return None
-            return Disk(name=name, bytes=sectors * _SECTOR)
+            return DiskReading(name=name, bytes=sectors * _SECTOR)
         name = below
     return None  # a ring: no node has that, but one may say so
 

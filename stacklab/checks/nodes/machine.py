@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from stacklab.checks.nodes import clocks
 from stacklab.checks.nodes.look import Look
-from stacklab.checks.nodes.readings import Disk, FileSystem
+from stacklab.checks.nodes.readings import DiskReading, FileSystem
 from stacklab.checks.result import Reason, Verdict
-from stacklab.model.lab import Disk as FurtherDisk
-from stacklab.model.lab import DiskBus, Node, NodeKind, Size
+from stacklab.model.lab import Disk, DiskBus, Node, NodeKind, Size
 
 Defect = tuple[Reason, str]  # one thing that is wrong: the word and the sentence
 
@@ -145,7 +144,7 @@ def judge_disk(node: Node, look: Look) -> Verdict:
     return _wrong_size(disk, node.disk)
 
 
-def judge_further_disk(declared: FurtherDisk, look: Look) -> Verdict:
+def judge_further_disk(declared: Disk, look: Look) -> Verdict:
     """Judge that a further disk is there, by its serial, with its declared size."""
     if "block" not in look.words:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell which disks it has")
@@ -162,7 +161,7 @@ def judge_further_disk(declared: FurtherDisk, look: Look) -> Verdict:
     return _wrong_size(disk, declared.size)
 
 
-def _wrong_size(disk: Disk, declared: Size) -> Verdict:
+def _wrong_size(disk: DiskReading, declared: Size) -> Verdict:
     size = amount(disk.bytes)
     # Rounded to GiB it may look like the declared size: then the MiB tell them apart.
     if disk.bytes % (1 << 20) == 0:
@@ -196,7 +195,9 @@ def judge_root(node: Node, look: Look) -> Verdict:
     return _judge_use(system)
 
 
-def _defects_of_root(system: FileSystem, disk: Disk | None, *, is_read_only: bool) -> list[Defect]:
+def _defects_of_root(
+    system: FileSystem, disk: DiskReading | None, *, is_read_only: bool
+) -> list[Defect]:
     """Return all that is wrong with the root file system."""
     defects: list[Defect] = []
     if is_read_only:

@@ -39,7 +39,7 @@ class NodeRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
+class DiskReading:
     """A block device, or what it lies on."""
 
     name: str

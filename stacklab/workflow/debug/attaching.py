@@ -36,7 +36,7 @@ _EMULATED_START_S = 20 * MINUTE_S  # it compiles debugpy first, and imports both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
+class AttachedService:
     """A service that can be debugged: its processes, by the port of this host that leads there."""
 
     service: DebugService
@@ -55,7 +55,7 @@ class Listed:
 
 def attach(
     context: Context, name: str, service_name: str, *, node: str = "", is_patient: bool = True
-) -> Attached:
+) -> AttachedService:
     """Restart a service so that a debugger can attach, and make tunnels to its processes.
 
     Services that would not wait for it are restarted as well, with more patience. Raises LabError
@@ -74,7 +74,7 @@ def attach(
         processes = _attach(context, lab, paths, service)
         ports = _tunnel(context, paths, service, processes)
         folder = ide.write(paths, service, ports, find_package(context, paths, service))
-    return Attached(service=service, ports=ports, folder=folder, calmed=tuple(calmed))
+    return AttachedService(service=service, ports=ports, folder=folder, calmed=tuple(calmed))
 
 
 def detach(
@@ -117,8 +117,8 @@ def status(context: Context, name: str) -> tuple[Listed, ...]:
 
 @contextmanager
 def _held(paths: LabPaths) -> Iterator[None]:
-    files.make_directory(paths.debug, mode=0o700)
-    with locks.held(paths.debug / "lock", f"debug.* of {paths.name}", wait_s=_WAIT_S):
+    files.make_directory(places.root(paths), mode=0o700)
+    with locks.held(places.root(paths) / "lock", f"debug.* of {paths.name}", wait_s=_WAIT_S):
         yield
 
 

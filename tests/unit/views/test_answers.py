@@ -11,7 +11,7 @@ from stacklab.installers.rendering import Step
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model.stack import Installer
 from stacklab.views import answers as views
-from stacklab.views import verdict
+from stacklab.views import judgement
 from stacklab.workflow.placing import Difference
 from tests.unit.installers.contrail.labs import SECRETS, make_lab
 
@@ -74,7 +74,7 @@ def finding(line: int, fix: str = "HOST_IP=10.0.0.1") -> Finding:
 
 
 def test_a_finding_is_a_line_and_its_fix_below() -> None:
-    shown = text(*verdict.finding_lines((finding(3), finding(0, ""))))
+    shown = text(*judgement.finding_lines((finding(3), finding(0, ""))))
     assert shown.splitlines() == [
         "localrc:3: error: shell-x: [bold] is no markup",
         "    HOST_IP=10.0.0.1",

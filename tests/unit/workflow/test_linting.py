@@ -12,7 +12,7 @@ from stacklab.errors import LabError
 from stacklab.installers import linting as lint
 from stacklab.lint.finding import Finding, Severity
 from stacklab.paths import PROJECT
-from stacklab.views import verdict as views
+from stacklab.views import judgement as views
 from stacklab.workflow import linting as workflow
 from stacklab.workflow.linting import LintWishes
 
@@ -20,7 +20,7 @@ LABS = PROJECT / "labs"
 LOCALRC = "HOST_IP = 10.0.0.1\nDEST=/home/stack\n"
 
 
-def judge(*words: str, **wishes: str) -> lint.Verdict:
+def judge(*words: str, **wishes: str) -> lint.Judgement:
     return workflow.judge(words, LABS, LintWishes(**wishes))
 
 

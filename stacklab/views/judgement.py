@@ -13,14 +13,14 @@ from stacklab.lint.examples import TABLE
 if TYPE_CHECKING:  # rendering must not wait for the lint
     from stacklab.lint.era import Era
     from stacklab.lint.finding import Finding, Rule
-    from stacklab.lint.kinds import LintedFile, Verdict
+    from stacklab.lint.kinds import Judgement, LintedFile
 
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
 _SHOWN = 3  # files that a line of one era names
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def era_lines(verdict: Verdict) -> Iterable[Text]:
+def era_lines(verdict: Judgement) -> Iterable[Text]:
     """Yield what files are judged by: a line for all of one era, with their names if several."""
     names: dict[str, list[str]] = {}
     for file in verdict.files:
@@ -51,7 +51,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterable[Text]:
         yield line
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
+def as_json(verdict: Judgement) -> dict[str, Any]:
     """Return files with their eras, and findings, for machines."""
     errors = sum(finding.severity == "error" for finding in verdict.findings)
     return {
@@ -92,7 +92,7 @@ def _finding_as_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def sarif(verdict: Verdict) -> dict[str, Any]:
+def sarif(verdict: Judgement) -> dict[str, Any]:
     """Return the findings in SARIF 2.1.0."""
     from stacklab.installers import linting
 
