@@ -76,6 +76,18 @@ _ROLES = (
     "openstack_compute_legacy",
     "tsn_haproxy",
 )
+# Those that Contrail's own deployer had, too, R5.0 to R2005.
+_CONTRAILS_ROLES = (
+    "appformix_flows",
+    "mesos_agent_private",
+    "mesos_agent_public",
+    "mesosmanager",
+    "vcenter_fabric_manager",
+    "vcenter_manager",
+    "vcenter_plugin",
+    "win_cnm_plugin",
+    "win_docker_driver",
+)
 # What most clouds need; the whole list would be too long for advice.
 _USUAL = (
     "config",
@@ -89,6 +101,8 @@ _USUAL = (
 )
 _INDEXED = re.compile(r"toragent(_\w+)?")  # there may be several on an instance
 _PROVIDERS = ("bms", "kvm", "gce", "aws")
+# Those that Contrail's own deployer had, too.
+_CONTRAILS_PROVIDERS = (*_PROVIDERS, "bms_win")
 _ADDRESSED = ("bms", "kvm")  # the clouds' instances are asked for theirs
 
 
@@ -121,7 +135,7 @@ def _check_provider(file: Instances, instance: YamlEntry) -> Iterator[Finding]:
             effect=f"the playbooks stop: {instance.key} does not name a provider",
             fix="provider: bms",
         )
-    elif provider.text not in _PROVIDERS:
+    elif provider.text not in (_CONTRAILS_PROVIDERS if file.is_contrails else _PROVIDERS):
         meant = nearest(provider.text, _PROVIDERS) or "bms"
         yield _BOOK.finding(
             "opensdn-instance",
@@ -205,11 +219,14 @@ def is_ipv4(text: str) -> bool:
 
 
 def _check_roles(file: Instances) -> Iterator[Finding]:
+    known = (*_ROLES, *_CONTRAILS_ROLES) if file.is_contrails else _ROLES
     # One for the whole file: it limits how many unknown roles are compared.
-    nearest_role = Near(_ROLES)
+    nearest_role = Near(known)
     for instance in file.instances:
         roles = instance.get("roles")
         if roles is None or roles.kind == "null":
+            if file.is_contrails:
+                continue  # "If roles is not defined, all below roles will be created": its README
             yield _BOOK.finding(
                 "opensdn-no-roles",
                 file.name,
@@ -227,11 +244,13 @@ def _check_roles(file: Instances) -> Iterator[Finding]:
                 fix="write each as `vrouter:`, without a -",
             )
         for role in roles.items:
-            yield from _check_role(file, role, nearest_role)
+            yield from _check_role(file, role, known, nearest_role)
 
 
-def _check_role(file: Instances, role: YamlEntry, nearest_role: Near) -> Iterator[Finding]:
-    if role.key not in _ROLES and not _INDEXED.fullmatch(role.key):
+def _check_role(
+    file: Instances, role: YamlEntry, known: tuple[str, ...], nearest_role: Near
+) -> Iterator[Finding]:
+    if role.key not in known and not _INDEXED.fullmatch(role.key):
         near = nearest_role(role.key)
         usual = ", ".join(_USUAL)
         fix = f"write {near}:" if near else f"remove the line, or write one of {usual}"
@@ -242,8 +261,8 @@ def _check_role(file: Instances, role: YamlEntry, nearest_role: Near) -> Iterato
             effect=f"nothing is installed for the unknown role {role.key}",
             fix=fix,
         )
-    elif role.kind not in ("null", "map"):
-        # Even `vrouter: false` installs it.
+    elif role.kind not in ("null", "map") and role.text:
+        # Even `vrouter: false` installs it; an empty text is as good as none.
         yield _BOOK.finding(
             "opensdn-role-value",
             file.name,

@@ -34,7 +34,8 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         yield root
         return
     release = scope.release
-    if release is None:  # the file does not tell it: the newest is the likeliest
+    is_in_table = scope.era is None or scope.era.is_in_table
+    if release is None and is_in_table:  # the file does not tell it: the newest is the likeliest
         release = next(iter(releases.of(Installer.OPENSDN).values()), None)
     file = Instances(name=source.name, root=root, scope=scope, release=release)
     yield from _check_keys(file)

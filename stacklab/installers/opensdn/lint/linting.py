@@ -16,6 +16,9 @@ from stacklab.model.stack import Installer
 _SECTION = re.compile(
     r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE
 )
+# What an instance has; a file with other keys alone is another program's list of instances.
+_OF_INSTANCES = re.compile(r"^\s+(roles|provider)\s*:", re.MULTILINE)
+_KEY = re.compile(r"^\w+\s*:", re.MULTILINE)
 
 INSTANCES = FileKind(
     title="instances.yaml of OpenSDN",
@@ -34,7 +37,8 @@ def _claim_instances(source: Source, path: PurePath) -> Claim | None:
         return None
     if _SECTION.search(source.text):
         return Claim(kind=INSTANCES, sureness=Sureness.KEYS)
-    if path.name.startswith("instances."):
+    is_anybodys = _KEY.search(source.text) and not _OF_INSTANCES.search(source.text)
+    if path.name.startswith("instances.") and not is_anybodys:
         return Claim(kind=INSTANCES, sureness=Sureness.NAME)
     return None
 

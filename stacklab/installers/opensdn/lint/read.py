@@ -18,6 +18,12 @@ class Instances:
     scope: Scope
     release: Release | None
 
+    @property
+    def is_contrails(self) -> bool:
+        """Return True for a file of Contrail's own deployer, which knows more than OpenSDN's."""
+        era = self.scope.era
+        return era is not None and not era.is_in_table
+
     def section(self, *names: str) -> YamlEntry | None:
         """Return the entry at the end of a path of keys."""
         entry = self.root
