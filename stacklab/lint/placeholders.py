@@ -6,6 +6,7 @@ A consumer that expands nothing takes them as they are; bash takes `<...>` for r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stacklab.lint.book import Book, rule
@@ -52,6 +53,17 @@ INI = Syntax(pattern=_IN_INI, unknown="")
 YAML = Syntax(pattern=_IN_YAML, unknown="{{ placeholder }}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A placeholder as it is written; one that stands in for a secret is never shown."""
+
+    text: str
+    is_secret: bool = False
+
+
+_LinesOf = dict[_Mark, list[int]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleared:
     """A text whose placeholders are values that nobody knows, and what was found."""
@@ -64,22 +76,25 @@ class Cleared:
 def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     """Return a text without its placeholders, with a finding for each.
 
-    One placeholder on several lines is one finding: it is filled in once. Without a syntax
-    a file has none.
+    One placeholder on several lines is one finding: it is filled in once; and so are several on
+    one line. Without a syntax a file has none.
     """
     if syntax is None:
         return Cleared(source=source)
-    lines_of: dict[str, list[int]] = {}
+    lines_of: _LinesOf = {}
     lines: list[str] = []
     for number, line in enumerate(source.lines, start=1):
         if _TEMPLATE_LINE.match(line):
-            lines_of.setdefault(line.strip(), []).append(number)
+            lines_of.setdefault(_Mark(line.strip()), []).append(number)
             lines.append("")
             continue
         lines.append(_take_out_of_line(line, number, syntax, lines_of))
     if not lines_of:
         return Cleared(source=source)
-    findings = tuple(_describe(source.name, mark, at) for mark, at in lines_of.items())
+    marks_at: dict[tuple[int, ...], list[_Mark]] = {}
+    for mark, numbers in lines_of.items():
+        marks_at.setdefault(tuple(dict.fromkeys(numbers)), []).append(mark)
+    findings = tuple(_describe(source.name, marks, at) for at, marks in marks_at.items())
     end = "\n" if source.text.endswith("\n") else ""
     return Cleared(
         source=replace(source, text="\n".join(lines) + end),
@@ -88,9 +103,7 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     )
 
 
-def _take_out_of_line(
-    line: str, number: int, syntax: Syntax, lines_of: dict[str, list[int]]
-) -> str:
+def _take_out_of_line(line: str, number: int, syntax: Syntax, lines_of: _LinesOf) -> str:
     """Return a line without its placeholders, which are noted with the line's number."""
     while (match := syntax.pattern.match(line)) is not None:
         rest, before = line[match.end() :], match["before"]
@@ -98,8 +111,8 @@ def _take_out_of_line(
             return line
         # What stands in for a secret may be one, after all.
         is_secret = _SECRET.search(re.split(r"[=:]", before, maxsplit=1)[0]) is not None
-        shown = f"what stands in line {number}" if is_secret else match["mark"]
-        lines_of.setdefault(shown, []).append(number)
+        mark = _Mark(match["mark"], is_secret=is_secret)
+        lines_of.setdefault(mark, []).append(number)
         if not syntax.unknown:
             return line
         unknown = syntax.unknown
@@ -119,17 +132,25 @@ def _is_meant(match: re.Match[str], before: str, rest: str) -> bool:
     return match["mark"].startswith("$") and _SECRET.search(before) is not None
 
 
-def _describe(file: str, mark: str, numbers: list[int]) -> Finding:
-    numbers = list(dict.fromkeys(numbers))
-    where = ""
-    if len(numbers) > 1:
-        shown = ", ".join(map(str, numbers[:_SHOWN]))
-        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-        where = f" (lines {shown}{more})"
+def _describe(file: str, marks: Sequence[_Mark], numbers: Sequence[int]) -> Finding:
+    """Return the finding of all placeholders that stand on the same lines."""
+    shown = ", ".join(map(str, numbers[:_SHOWN]))
+    more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+    where = f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    words = " and ".join(mark.text for mark in marks if not mark.is_secret)
+    if not words:
+        words, where = f"what stands in {where}", ""
+    elif len(numbers) > 1:
+        where = f" ({where})"
+    else:
+        where = ""
+    are = "are placeholders, and nothing fills them in"
+    if len(marks) == 1:
+        are = "is a placeholder, and nothing fills it in"
     return _BOOK.finding(
         "file-placeholder",
         file,
         numbers[0],
-        effect=f"{mark}{where} is a placeholder, and nothing fills it in",
-        fix=f"write a value instead of {mark}",
+        effect=f"{words}{where} {are}",
+        fix=f"write a value instead of {words}",
     )

@@ -68,3 +68,16 @@ def test_one_placeholder_on_several_lines_is_one_finding() -> None:
 def test_a_secrets_placeholder_is_not_shown() -> None:
     (found,) = take_out("ADMIN_PASSWORD=<hunter2>\n", SHELL).findings
     assert "hunter2" not in str(found)
+
+
+def test_placeholders_of_one_line_are_one_finding() -> None:
+    (found,) = take_out("POOL=start=<first>,end=<last>\n", SHELL).findings
+    assert found.effect == "<first> and <last> are placeholders, and nothing fills them in"
+
+
+def test_one_secret_on_several_lines_is_one_finding_without_its_text() -> None:
+    text = "ADMIN_PASSWORD=<hidden1>\nHOST_IP=<a>\nRABBIT_PASSWORD=<hidden1>\n"
+    secret, address = take_out(text, SHELL).findings
+    assert secret.effect == "what stands in lines 1, 3 is a placeholder, and nothing fills it in"
+    assert "hidden1" not in str(secret)
+    assert address.line == 2
