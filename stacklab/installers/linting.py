@@ -63,6 +63,7 @@ def _collect_rules() -> tuple[Rule, ...]:
 
 
 RULES: tuple[Rule, ...] = _collect_rules()
+_OF_AGE = frozenset(rule.id for rule in RULES if rule.is_of_age)
 
 
 def detect(source: Source, path: PurePath) -> FileKind | None:
@@ -297,7 +298,7 @@ def _lint_and_compare(
     # A set: the same thing may be found in several pairs of files.
     all_findings = set(findings)
     for file in files:
-        all_findings.update(soften_uncertain(file, _first_of_each_rule(_lint_file(file))))
+        all_findings.update(soften_uncertain(file, _first_of_each_rule(_lint_file(file)), _OF_AGE))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
     for cloud in _group_by_cloud(compared):
         for linting in _LINTINGS:

@@ -17,11 +17,15 @@ class Book:
         return Finding(file=file, line=line, rule=rule, severity=severity, effect=effect, fix=fix)
 
 
-def rule(rule_id: str, title: str, source: str) -> Rule:
+def rule(rule_id: str, title: str, source: str, *, is_of_age: bool = False) -> Rule:
     """Return a rule whose breach makes the consumer fail, lose or misread something."""
-    return Rule(id=rule_id, severity=Severity.ERROR, title=title, source=source)
+    return Rule(
+        id=rule_id, severity=Severity.ERROR, title=title, source=source, is_of_age=is_of_age
+    )
 
 
-def warning(rule_id: str, title: str, source: str) -> Rule:
+def warning(rule_id: str, title: str, source: str, *, is_of_age: bool = False) -> Rule:
     """Return a rule whose breach does no harm, or none yet."""
-    return Rule(id=rule_id, severity=Severity.WARNING, title=title, source=source)
+    return Rule(
+        id=rule_id, severity=Severity.WARNING, title=title, source=source, is_of_age=is_of_age
+    )

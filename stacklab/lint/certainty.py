@@ -1,4 +1,8 @@
-"""Judge errors in a file whose release is not certain: they must hold in every possible one."""
+"""Judge findings in a file whose release is not certain: they must hold in every possible one.
+
+Errors that do not are warnings. What is wrong by the release alone is not told at all if the
+file's marks leave a release in which it is right: that one is the likelier.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from stacklab import releases
-from stacklab.lint.era import Era
+from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Severity
 from stacklab.lint.kinds import LintedFile
 from stacklab.lint.scope import Scope
@@ -16,25 +20,45 @@ _LONG = 2000  # lines; a longer file than any installer's is not read again for 
 _Place = tuple[str, int]  # a rule and a line: the words differ between releases
 
 
-def soften_uncertain(file: LintedFile, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield a file's findings; errors that only some of its possible releases have are warnings.
+def soften_uncertain(
+    file: LintedFile, findings: Iterable[Finding], of_age: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """Yield a file's findings as far as they hold in each release that it may be for.
 
-    Each finding costs time, so pass only those that will be shown.
+    `of_age` has the rules whose breach is a matter of the release alone. Each finding costs time,
+    so pass only those that will be shown.
     """
     findings = tuple(findings)
     era = file.scope.era
-    errors = {_place(finding) for finding in findings if finding.severity is Severity.ERROR}
-    if era is not None and not era.is_certain and errors:
-        errors = _find_in_all(file, era, errors)
+    doubted = of_age if era is not None and _is_old(file, era) else frozenset()
+    places = {
+        _place(finding)
+        for finding in findings
+        if finding.severity is Severity.ERROR or finding.rule in doubted
+    }
+    if era is not None and not era.is_certain and places:
+        places = _find_in_all(file, era, places)
     for finding in findings:
-        is_uncertain = finding.severity is Severity.ERROR and _place(finding) not in errors
-        yield replace(finding, severity=Severity.WARNING) if is_uncertain else finding
+        if _place(finding) in places:
+            yield finding
+        elif finding.severity is Severity.ERROR and finding.rule not in doubted:
+            yield replace(finding, severity=Severity.WARNING)
+        elif finding.rule not in doubted:
+            yield finding
 
 
-def _find_in_all(file: LintedFile, era: Era, errors: set[_Place]) -> set[_Place]:
-    """Return those of the errors that the file has in every release that it may be for."""
+def _is_old(file: LintedFile, era: Era) -> bool:
+    """Return True if marks tell that a file is of older releases than the newest.
+
+    Of any other all is told that the newest one has to say: somebody may want to use it today.
+    """
+    return era.ground is Ground.MARKS and era.release != file.kind.releases(file.kind)[0]
+
+
+def _find_in_all(file: LintedFile, era: Era, places: set[_Place]) -> set[_Place]:
+    """Return those of the places that the file has in every release that it may be for."""
     rows = releases.of(file.kind.installer)
-    remaining = errors
+    remaining = places
     others = era.possible
     if len(file.source.lines) > _LONG:
         others = era.possible[-1:]  # the oldest differs most

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+_SHOWN = 20  # further lines that a finding of several names
 
 
 class Severity(StrEnum):
@@ -21,6 +24,8 @@ class Rule:
     severity: Severity
     title: str  # one line for the list of rules
     source: str  # where the consumer does it: repository@ref:path, or the manual
+    # True for what is wrong by the release alone: a name that came, went or has another's work.
+    is_of_age: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -39,3 +44,15 @@ class Finding:
         """Return `file:line: rule: effect -> fix` on one line."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where}: {self.rule}: {self.effect}" + (f" -> {self.fix}" if self.fix else "")
+
+
+def at_first_line(findings: Sequence[Finding]) -> Finding:
+    """Return one finding for several of one cause: the first, with the others' lines."""
+    first = findings[0]
+    # A line may have several of them.
+    others = sorted({finding.line for finding in findings} - {first.line})
+    if not others:
+        return first
+    also = ", ".join(map(str, others[:_SHOWN]))
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    return replace(first, effect=f"{first.effect} (also line {also}{more})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,7 @@ class Rules:
             yield error(line)
 
 
-def linted(rules: Rules, *, lines: int) -> LintedFile:
+def linted(rules: Rules, *, lines: int, ground: Ground = Ground.ASSUMED) -> LintedFile:
     kind = FileKind(
         title="f",
         installer=Installer.DEVSTACK,
@@ -46,7 +47,7 @@ def linted(rules: Rules, *, lines: int) -> LintedFile:
         consumer="It",
         word="f",
     )
-    era = Era(title="It", release="c", ground=Ground.ASSUMED, why="", possible=POSSIBLE)
+    era = Era(title="It", release="c", ground=ground, why="", possible=POSSIBLE)
     source = Source(name="f", text="x\n" * lines)
     return LintedFile(source=source, kind=kind, scope=Scope(era=era), node="n")
 
@@ -70,3 +71,16 @@ def test_a_file_is_not_read_again_behind_what_is_shown() -> None:
     findings = tuple(soften_uncertain(linted(rules, lines=9), [error(1), error(2)]))
     assert findings == (error(1), error(2))
     assert rules.counts == {"b": 2, "a": 2}
+
+
+@pytest.mark.parametrize(("ground", "told"), [(Ground.ASSUMED, [1, 2, 3]), (Ground.MARKS, [2])])
+def test_what_age_alone_makes_wrong_holds_in_every_release_that_marks_leave(
+    ground: Ground, told: list[int]
+) -> None:
+    rules = Rules({"c": range(1, 4), "b": range(2, 4), "a": range(1, 3)})
+    findings = soften_uncertain(
+        linted(rules, lines=9, ground=ground),
+        (replace(error(line), severity=Severity.WARNING) for line in range(1, 4)),
+        frozenset({"x"}),
+    )
+    assert [finding.line for finding in findings] == told

@@ -22,7 +22,12 @@ RULES = (
         "Q_AGENT=openvswitch without ml2's mechanism driver",
         "openstack/devstack@493835a:lib/neutron_plugins/ml2",
     ),
-    rule("devstack-nova-network", "nova-network where it is gone", "openstack/devstack@4b8cba77"),
+    rule(
+        "devstack-nova-network",
+        "nova-network where it is gone",
+        "openstack/devstack@4b8cba77",
+        is_of_age=True,
+    ),
     rule(
         "devstack-two-networks",
         "nova-network and neutron at once",
@@ -52,15 +57,25 @@ def _find_ovn_agents(rc: Localrc) -> Iterator[Finding]:
     if not rc.is_ovn:
         return
     cause = ", the default backend" if _is_ovn_by_default(rc) else ""
-    for agent, line in rc.services.find(*_AGENTS):
-        yield _BOOK.finding(
-            "devstack-ovn-agent",
-            rc.file,
-            line,
-            effect=f"stack.sh stops: {agent} must be disabled with OVN{cause}",
-            fix="write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
-            "and Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
-        )
+    agents = list(rc.services.find(*_AGENTS))
+    if not agents:
+        return
+    # One for all of them: they are written, and replaced, together.
+    (first, line), *others = sorted(agents, key=lambda agent: agent[1])
+    names = " and ".join([first, *(_with_line(name, at, line) for name, at in others)])
+    yield _BOOK.finding(
+        "devstack-ovn-agent",
+        rc.file,
+        line,
+        effect=f"stack.sh stops: {names} must be disabled with OVN{cause}",
+        fix="write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
+        "and Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
+    )
+
+
+def _with_line(name: str, line: int, first_line: int) -> str:
+    """Return a name, with its line if that is not the finding's own."""
+    return name if line == first_line else f"{name} (line {line})"
 
 
 def _is_ovn_by_default(rc: Localrc) -> bool:

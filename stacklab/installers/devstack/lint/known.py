@@ -189,6 +189,12 @@ def plugin_of_service() -> Mapping[str, str]:
     return MappingProxyType(plugins)
 
 
+def services_of_plugins(plugins: frozenset[str]) -> frozenset[str]:
+    """Return the services that plugins bring, as far as they are known."""
+    names = {name for name, plugin in plugin_of_service().items() if plugin in plugins}
+    return frozenset(names)
+
+
 @functools.cache
 def variable_eras(path: Path = TABLE) -> Mapping[str, tuple[str, str]]:
     """Return variables that came or went -> the first and the last release ("": reads it still)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint import addresses as devstack_addresses
-from stacklab.installers.devstack.lint import backends, localrc, shell_rules
+from stacklab.installers.devstack.lint import backends, localrc, servers, shell_rules
 from stacklab.installers.devstack.lint import names as devstack_names
 from stacklab.installers.devstack.lint import plugins as devstack_plugins
 from stacklab.installers.devstack.lint import secrets as devstack_secrets
@@ -22,6 +22,7 @@ RULES = (
     *devstack_plugins.RULES,
     *devstack_addresses.RULES,
     *devstack_sources.RULES,
+    *servers.RULES,
     *devstack_names.RULES,
 )
 
@@ -42,6 +43,7 @@ def lint(
         devstack_plugins,
         devstack_addresses,
         devstack_sources,
+        servers,
         devstack_names,
     ):
         yield from module.check(rc)

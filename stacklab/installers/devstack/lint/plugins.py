@@ -120,9 +120,8 @@ def _check_retired(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
     ref = call.args[2].text if len(call.args) > 2 else ""
     if match is None or match["name"] not in _RETIRED or ref not in _HEADS:
         return
-    # A server that is gone has a rule of its own.
-    if "git.openstack.org" in call.args[1].text or call.args[1].text.startswith("git:"):
-        return
+    if call.args[1].text.startswith("git:"):
+        return  # what can't be cloned has a rule of its own
     repository = match["name"]
     yield _BOOK.finding(
         "devstack-plugin-retired",

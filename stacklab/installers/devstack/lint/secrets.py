@@ -18,7 +18,7 @@ RULES = (
     # What arrives in another form than it was written.
     rule(
         "devstack-password-characters",
-        "a password of other characters than letters, digits, - _ . and ~",
+        "a password of other characters than letters, digits, - _ . ~ and !",
         _READ,
     ),
     warning("devstack-password-long", "an admin's password of more than 20 characters", _READ),
@@ -33,8 +33,10 @@ _BOOK = Book(RULES)
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
 _CHECKED = re.compile(r"[A-Z_]+_PASSWORD|SERVICE_TOKEN|SWIFT_HASH")
 # Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
-# in front, where programs take a - for an option, and bash a ~ for a directory.
-_ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*")
+# in front, where programs take a - for an option, and bash a ~ for a directory. A ! is history for
+# an interactive shell alone; sed, SQL and URLs leave it.
+_ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~!-]*")
+_ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
 _LONGEST_OF_HORIZON = 20  # characters
 _BAD_FIRST_CHARACTERS = {
     "~": "bash replaces a ~ at the front by a home directory",
@@ -52,7 +54,11 @@ def check(rc: Localrc) -> Iterator[Finding]:
         yield from _check_missing_token(rc, release)
     inert = release.inert if release else {}
     for name in rc.settled:
-        if _CHECKED.fullmatch(name) and not inert.get(name):
+        if not _CHECKED.fullmatch(name) or inert.get(name):
+            continue
+        # DATABASE_PASSWORD=$ADMIN_PASSWORD: the password is written there, and told there.
+        used = _ONLY_NAME.fullmatch(rc.settled[name].value.raw)
+        if used is None or not _CHECKED.fullmatch(used[1]) or used[1] not in rc.settled:
             yield from _check_password(rc, name)
 
 
@@ -112,7 +118,7 @@ def _check_password(rc: Localrc, name: str) -> Iterator[Finding]:
             rc.file,
             line,
             effect=f"{name} changes on its way to the services: {_explain_change(value)}",
-            fix="write letters, digits, - _ . and ~ only, a letter or a digit first",
+            fix="write letters, digits, - _ . ~ and ! only, a letter or a digit first",
         )
     elif value and name == "ADMIN_PASSWORD" and len(value) > _LONGEST_OF_HORIZON:
         yield _BOOK.finding(

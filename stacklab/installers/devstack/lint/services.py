@@ -39,6 +39,7 @@ RULES = (
         "devstack-replaced-service",
         "a service that another one has replaced",
         "localrc/releases.yaml: replaced",
+        is_of_age=True,
     ),
     # What a compute runs, and which servers it asks.
     rule(

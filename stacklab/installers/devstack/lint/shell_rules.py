@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from stacklab.installers.devstack.lint import shell_commands
+from stacklab.installers.devstack.lint.known import every_variable as known_variables
 from stacklab.installers.devstack.lint.localrc import ENVIRONMENT, PRESET, Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
+from stacklab.lint.near import Near
 
 _BASH = "bash(1)"
 RULES = (
@@ -92,6 +93,11 @@ _MARK_EFFECTS = {
     "syntax error",
     ">": "bash takes > for a redirection: the value ends there and a file is made",
 }
+
+_NEARLY = 0.92  # VNCSERVER_LISTE and VNCSERVER_LISTEN are; HOST_IP and HOST_IPV6 are not
+_DIGITS = re.compile(r"[0-9]+")
+# DevStack's own default for these is $SERVICE_HOST, from havana on.
+_SERVICE_HOSTS = frozenset({"KEYSTONE_AUTH_HOST", "KEYSTONE_SERVICE_HOST", "Q_HOST"})
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
@@ -248,19 +254,19 @@ def _find_early_uses(rc: Localrc) -> Iterator[Finding]:
     for assignment in rc.script.assignments:
         first_lines.setdefault(assignment.name, assignment.line)
     found: dict[str, list[Finding]] = {}
+    nearest = Near(first_lines, cutoff=_NEARLY)
+    # X=$X takes the environment's: whoever writes that has set X before stack.sh.
+    outer = {one.name for one in rc.script.assignments if one.name in one.value.names}
     for assignment in rc.script.assignments:
         for name in _find_bare_names(assignment):
+            if name in outer:
+                continue
             finding = _check_early_use(rc, assignment, name, first_lines)
+            finding = finding or _check_misspelt_use(rc, assignment, name, first_lines, nearest)
             if finding is not None:
                 found.setdefault(name, []).append(finding)
     for findings in found.values():
-        first = findings[0]
-        # A value may refer to one name twice, and a line may have two assignments.
-        others = dict.fromkeys(finding.line for finding in findings if finding.line != first.line)
-        if others:
-            also = ", ".join(map(str, others))
-            first = replace(first, effect=f"{first.effect} (also line {also})")
-        yield first
+        yield at_first_line(findings)
 
 
 def _find_bare_names(assignment: shell.Assignment) -> Iterator[str]:
@@ -282,9 +288,13 @@ def _check_early_use(
         return None  # it has a value already, or its own line is told
     if name in first_lines and first_lines[name] > line and name in PRESET:
         return _check_preset(rc, assignment, name, first_lines[name])
+    if name == "SERVICE_HOST" and assignment.name in _SERVICE_HOSTS and name in first_lines:
+        return None  # empty or not, DevStack makes it $SERVICE_HOST
     if name in first_lines and first_lines[name] > line:
         reason = f"is set on line {first_lines[name]} only"
         verb = "move "
+    elif name not in first_lines and name == "SERVICE_HOST" and rc.is_compute:
+        return None  # a rule of its own tells what a compute lacks then
     elif name not in first_lines and name in ("HOST_IP", "SERVICE_HOST"):
         # stackrc sets both after it has read localrc; other names may come from the environment.
         reason = "is not set in this file, and DevStack sets it later"
@@ -297,6 +307,30 @@ def _check_early_use(
         line,
         effect=f"{assignment.name} gets an empty text for ${name}, which {reason}",
         fix=f"{verb}{name}=... above line {line}",
+    )
+
+
+def _check_misspelt_use(
+    rc: Localrc,
+    assignment: shell.Assignment,
+    name: str,
+    first_lines: Mapping[str, int],
+    nearest: Near,
+) -> Finding | None:
+    """Return the finding of a name that nothing sets, and that is nearly one that the file sets."""
+    if name in first_lines or name in ENVIRONMENT or name in PRESET or name in known_variables():
+        return None
+    near = nearest(name)
+    # $NODE_1 beside NODE_2 may well come from the environment.
+    if not near or _DIGITS.sub("", near) == _DIGITS.sub("", name):
+        return None
+    return _BOOK.finding(
+        "shell-used-before-set",
+        rc.file,
+        assignment.line,
+        effect=f"{assignment.name} gets an empty text for ${name}, which nothing sets, unless the "
+        "environment does",
+        fix=f"write ${near}",
     )
 
 

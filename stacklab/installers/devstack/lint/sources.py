@@ -7,12 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
 from stacklab.model.release import plain_name
 from stacklab.model.stack import Driver, Installer
 
@@ -31,11 +30,6 @@ RULES = (
         "openstack/nova:nova/conf/libvirt.py",
     ),
     # What is cloned, and where to.
-    rule(
-        "devstack-git-base",
-        "sources from a server that was switched off",
-        "openstack/devstack@mitaka-eol:stackrc",
-    ),
     rule("devstack-change", "a change under review without its full ref", f"{_COMMON}: git_clone"),
     rule("devstack-branch-gone", "a branch that was deleted", "localrc/releases.yaml: ref"),
     warning("devstack-branches-mixed", "branches of several releases", f"{_COMMON}: git_clone"),
@@ -46,8 +40,6 @@ RULES = (
     ),
 )
 _BOOK = Book(RULES)
-# Servers that had git:// once.
-_WITHOUT_GIT = ("opendev.org", "openstack.org", "github.com")
 
 # All that trueorfalse knows; it does not know on and off, and compares letter by letter.
 _TRUE_WORDS = frozenset({"1", "yes", "Yes", "YES", "true", "True", "TRUE"})
@@ -105,8 +97,7 @@ _CHANGE = re.compile(
 _STABLE = re.compile(
     r"(?:stable|unmaintained)/(?P<branch>[a-z0-9.]+)|(?P<tag>[a-z0-9.]+)-(?:eol|eom)"
 )
-# What comes before a repository's path. With a password before @, it must not be repeated.
-_BEFORE_PATH = re.compile(r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/")
+_ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +124,6 @@ def check(rc: Localrc) -> Iterator[Finding]:
         _find_bad_booleans,
         _check_driver,
         _check_libvirt_type,
-        _find_dead_servers,
         _find_bad_changes,
         _find_deleted_branches,
         _find_mixed_branches,
@@ -260,50 +250,6 @@ def _check_libvirt_type(rc: Localrc) -> Iterator[Finding]:
     )
 
 
-def _find_dead_servers(rc: Localrc) -> Iterator[Finding]:
-    """Yield URLs of servers, or of a protocol, that were switched off."""
-    for name in rc.settled:
-        if name != "GIT_BASE" and not name.endswith("_REPO"):
-            continue
-        reason = _find_death(rc.value(name))
-        host = "opendev.org" if name == "GIT_BASE" else "..."
-        if reason:
-            yield _BOOK.finding(
-                "devstack-git-base",
-                rc.file,
-                rc.line(name),
-                effect=f"{reason}: every clone fails or hangs",
-                fix=f"{name}=https://{host}",
-            )
-    for call in rc.calls_of("enable_plugin"):
-        reason = _find_death(call.args[1].text) if len(call.args) > 1 else ""
-        if reason:
-            yield _BOOK.finding(
-                "devstack-git-base",
-                rc.file,
-                call.line,
-                effect=f"{reason}: cloning the plugin fails or hangs",
-                fix=_move_plugin(call.args[0].text, call.args[1].text),
-            )
-
-
-def _find_death(url: str) -> str:
-    """Return why a URL cannot be cloned any more; "" if it may be."""
-    parts = urlsplit(url)
-    # Any other host may be somebody's mirror.
-    if parts.scheme == "git" and (parts.hostname or "").endswith(_WITHOUT_GIT):
-        return "opendev.org and GitHub do not serve git:// any more"
-    return "git.openstack.org is gone" if "git.openstack.org" in url else ""
-
-
-def _move_plugin(plugin: str, url: str) -> str:
-    """Return an enable_plugin with the URL that the repository has today."""
-    # OpenStack's repositories moved from openstack.org; others that git:// served are GitHub's.
-    host = "opendev.org" if "openstack.org" in url else "github.com"
-    path = _BEFORE_PATH.sub("", url)
-    return f"enable_plugin {plugin} https://{host}/{path} ..."
-
-
 def _find_bad_changes(rc: Localrc) -> Iterator[Finding]:
     """Yield refs of changes that git cannot fetch.
 
@@ -331,7 +277,8 @@ def _find_bad_changes(rc: Localrc) -> Iterator[Finding]:
 def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
     """Yield stable branches that became unmaintained, or a tag, when their release ended."""
     known = releases.of(Installer.DEVSTACK)
-    for ref in _find_refs(rc):
+    found: dict[str, list[Finding]] = {}
+    for ref in _find_origins(rc):
         release = known.get(plain_name(ref.ref))
         if release is None or not ref.ref.startswith("stable/"):
             continue
@@ -339,13 +286,30 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
             continue
         is_unmaintained = release.ref.startswith("unmaintained/")
         instead = release.ref if is_unmaintained else f"{release.name}-eol"
-        yield _BOOK.finding(
+        finding = _BOOK.finding(
             "devstack-branch-gone",
             rc.file,
             ref.line,
             effect=f"{ref.ref} was deleted: cloning it fails",
             fix=ref.write(instead),
         )
+        found.setdefault(ref.ref, []).append(finding)
+    for findings in found.values():
+        yield at_first_line(findings)
+
+
+def _find_origins(rc: Localrc) -> Iterator[_Ref]:
+    """Yield all refs at the lines where they are written: NOVA_BRANCH=$BRANCH leads to BRANCH."""
+    for ref in _find_refs(rc):
+        name = ref.name
+        seen = {name}
+        while not ref.is_plugins:
+            used = _ONLY_NAME.fullmatch(rc.settled[name].value.raw)
+            if used is None or used[1] not in rc.settled or used[1] in seen:
+                break
+            name = used[1]
+            seen.add(name)
+        yield ref if name == ref.name else _Ref(name=name, line=rc.line(name), ref=ref.ref)
 
 
 def _find_mixed_branches(rc: Localrc) -> Iterator[Finding]:

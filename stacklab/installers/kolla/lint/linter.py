@@ -33,7 +33,12 @@ _OWN = (
         "a variable that is nearly one of kolla-ansible's",
         f"{_AT}:ansible/group_vars/all",
     ),
-    rule("kolla-gone-variable", "a variable of another release", f"{_AT}:ansible/group_vars/all"),
+    rule(
+        "kolla-gone-variable",
+        "a variable of another release",
+        f"{_AT}:ansible/group_vars/all",
+        is_of_age=True,
+    ),
     rule(
         "kolla-number",
         "an unquoted number that YAML changes",

@@ -22,7 +22,10 @@ _KEYS = (
         "packstack-unknown-key", "a key that Packstack does not have", f"{_RUN}: _loadParamFromFile"
     ),
     rule(
-        "packstack-gone-key", "a key of another release", "packstack: plugins at each release's tag"
+        "packstack-gone-key",
+        "a key of another release",
+        "packstack: plugins at each release's tag",
+        is_of_age=True,
     ),
     warning("packstack-deprecated-key", "a deprecated name", f"{_RUN}: DEPRECATES"),
     rule(
