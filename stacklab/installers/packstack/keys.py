@@ -54,6 +54,11 @@ class Key:
     since: str = ""
     until: str = ""
     was: tuple[str, ...] = ()  # deprecated names
+    once: tuple[str, ...] = ()  # defaults of older releases; *: it was the machine's own
+
+    def is_default(self, value: str) -> bool:
+        """Return True for a value that a generated file of some release has."""
+        return value == self.default or value in self.once or "*" in self.once
 
     @property
     def is_secret(self) -> bool:
@@ -145,19 +150,20 @@ def _parse_key(name: str, group: str, text: str) -> Key:
     """Read `kind word|word, default TEXT, since RELEASE, ...`, as the table's head explains it."""
     kind_and_words, *traits = text.split(", ")
     kind, _, words = kind_and_words.partition(" ")
-    fields = {"same": "", "default": "", "since": "", "until": "", "was": ""}
+    fields = {"same": "", "default": "", "since": "", "until": "", "was": "", "once": ""}
     for trait in traits:
         field, _, value = trait.partition(" ")
         if field not in fields:
             raise LabError(f"{TABLE}: {name}: {field!r} means nothing", hint=f"git diff {TABLE}")
         fields[field] = value
-    # The only field that is a list.
-    old_names = fields.pop("was").split()
+    # The fields that are lists.
+    old_names, old_defaults = fields.pop("was").split(), fields.pop("once").split()
     return Key(
         name=name,
         group=group,
         kind=kind,
         words=tuple(words.split("|")) if words else (),
         was=tuple(old_names),
+        once=tuple(old_defaults),
         **fields,
     )

@@ -43,7 +43,7 @@ RULES = (
     ),
     warning(
         "packstack-placeholder",
-        "PW_PLACEHOLDER",
+        "PW_PLACEHOLDER where it is a password like any other",
         "packstack@26.0.0:packstack/installer/processors.py",
     ),
 )
@@ -225,24 +225,22 @@ def _check_storage_host(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _check_placeholders(reading: AnswerFile) -> Iterator[Finding]:
-    """Yield one finding for all passwords that are left to Packstack, at the first of them."""
+    """Yield one finding for all passwords that become the word itself, at the first of them.
+
+    Since Juno, Packstack makes up a password for each, and every generated file has them.
+    """
+    if not reading.is_before(PLACEHOLDER):
+        return
     read_entries = [entry for entry, _key in reading.read_entries()]
     placeholders = [entry for entry in read_entries if entry.value == "PW_PLACEHOLDER"]
-    if not placeholders or reading.value_of_key("CONFIG_DEFAULT_PASSWORD"):
+    if not placeholders:
         return
     names = name_first([entry.key for entry in placeholders])
-    effect = (
-        f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
-    )
-    if reading.is_before(PLACEHOLDER):
-        effect = (
-            f"{names}: Packstack {reading.release} does not know placeholders, so "
-            "that word becomes the password"
-        )
-    # Old releases lack that key, so there each password has to be written out.
-    fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
-    if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
-        fix = "write a password"
     yield _BOOK.finding(
-        "packstack-placeholder", reading.file, placeholders[0].line, effect=effect, fix=fix
+        "packstack-placeholder",
+        reading.file,
+        placeholders[0].line,
+        effect=f"{names}: Packstack {reading.release} does not know placeholders, so that word "
+        "becomes the password",
+        fix="write a password",
     )

@@ -45,6 +45,7 @@ _KEYS = (
 RULES = (*form.RULES, *_KEYS, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
 _BOOK = Book(RULES)
 
+_SHOWN = 4  # deprecated names that a finding tells
 _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
 # What a shell would take, and configparser makes a part of the key.
 _SHELL_WORD = re.compile(r"^(EXPORT|SET)\s+")
@@ -156,7 +157,8 @@ def _suggest_instead(entry: AnswerEntry, reading: AnswerFile) -> str:
 
 
 def _check_deprecated_names(reading: AnswerFile) -> Iterator[Finding]:
-    """Yield one finding for each key that is given by deprecated names."""
+    """Yield keys that are given by deprecated names: one finding for all that still work."""
+    renamed: dict[str, tuple[AnswerEntry, str]] = {}
     # By key, not by line: the names of one key have to be seen together.
     for key in reading.keys.values():
         old_entries = _entries_by_old_names(reading, key)
@@ -184,13 +186,18 @@ def _check_deprecated_names(reading: AnswerFile) -> Iterator[Finding]:
                 fix=f"write one {key.name}",
             )
         else:
-            yield _BOOK.finding(
-                "packstack-deprecated-key",
-                reading.file,
-                old_entries[0].line,
-                effect=f"Packstack takes {names} for {key.name}, and writes that into the file",
-                fix=f"write {key.name}",
-            )
+            renamed[key.name] = (old_entries[0], names)
+    if renamed:
+        entries = sorted(renamed.items(), key=lambda item: item[1][0].line)
+        shown = ", ".join(f"{names} for {name}" for name, (_entry, names) in entries[:_SHOWN])
+        more = f" and {len(entries) - _SHOWN} more like these" if len(entries) > _SHOWN else ""
+        yield _BOOK.finding(
+            "packstack-deprecated-key",
+            reading.file,
+            entries[0][1][0].line,
+            effect=f"Packstack takes {shown}{more}, and writes that into the file",
+            fix=f"write {', '.join(name for name, _entry in entries[:_SHOWN])}",
+        )
 
 
 def _entries_by_old_names(reading: AnswerFile, key: Key) -> list[AnswerEntry]:
@@ -235,7 +242,7 @@ def _is_own_value(entry: AnswerEntry, key: Key) -> bool:
 
     It is neither the default nor one that Packstack makes up.
     """
-    if not entry.value or entry.value == key.default:
+    if not entry.value or key.is_default(entry.value):
         return False
     # A generated file has a word of Packstack's for each of these.
     is_made_up = key.is_secret or key.kind in ("host", "hosts", "url")

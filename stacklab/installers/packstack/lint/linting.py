@@ -31,6 +31,8 @@ ANSWERS = FileKind(
 def _claim(source: Source, path: PurePath) -> Claim | None:
     """Claim a file by a key in it, else by its name or its section."""
     text = source.text
+    if text.startswith("#!"):
+        return None  # a script that writes an answer file, or edits one
     if is_assignments(text, path):
         begins_like_ours = text.lstrip().startswith("[general]")
         if begins_like_ours or _KEY.search(text):
