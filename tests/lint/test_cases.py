@@ -56,6 +56,8 @@ def test_a_strangers_file_is_judged_rightly(
         ("one-branch-on-many-lines", {"devstack-branch-gone"}),
         ("one-name-that-is-not-set", {"shell-used-before-set"}),
         ("inert-variables", {"devstack-inert"}),
+        ("kolla-enabled-backends", {"kolla-unknown-variable"}),
+        ("kolla-inventory-of-a-first-point-release", set()),
         ("kolla-gone-before-the-table", {"kolla-gone-variable"}),
         ("kolla-release-unknown", set()),
         ("localrc-of-another-program", {"file-kind"}),

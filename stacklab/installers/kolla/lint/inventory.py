@@ -100,7 +100,8 @@ def _check_missing_groups(
     if release not in known.groups:
         return
     # A file of another release may have a group more or less, which is what is told here.
-    wanted = known.groups[release] - {*TOP, "deployment"}
+    late = known.late_groups.get(release, frozenset())
+    wanted = known.groups[release] - {*TOP, "deployment"} - late
     missing = sorted(wanted - groups.keys())
     if not missing or len(missing) == len(wanted):
         return  # without any, the services' groups are in a file beside it

@@ -174,7 +174,11 @@ def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
             continue
         if entry.key in used:
             continue
-        near = nearest_known(entry.key)
+        # cinder_backend_ceph is said to be enabled, too, and is a name without that word.
+        bare = entry.key.removeprefix("enable_")
+        near = bare if bare in current else nearest_known(entry.key)
+        if given.root.get(near) is not None:
+            near = ""  # the file has it beside this one
         if near or _ENABLE.fullmatch(entry.key):
             yield _BOOK.finding(
                 "kolla-unknown-variable",

@@ -23,6 +23,7 @@ class KnownNames:
     releases: tuple[str, ...]
     variables: Mapping[str, frozenset[str]]
     groups: Mapping[str, frozenset[str]]
+    late_groups: Mapping[str, frozenset[str]]  # those that a point release added
     roles: frozenset[str]
     replaced: Mapping[str, str]  # a word in a name -> the one that took its place
 
@@ -61,6 +62,9 @@ def known_names(path: Path = TABLE) -> KnownNames:
         releases=releases,
         variables=_names_by_release(variables, releases),
         groups=_names_by_release(groups, releases),
+        late_groups=MappingProxyType(
+            {release: frozenset(names.split()) for release, names in data["late_groups"].items()}
+        ),
         roles=frozenset(variables["roles"].split()),
         replaced=MappingProxyType(data["replaced"]),
     )
