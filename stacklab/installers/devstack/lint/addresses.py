@@ -246,17 +246,21 @@ def _find_hosts(rc: Localrc) -> dict[str, IPv4Address]:
 def _find_hosts_in_range(
     rc: Localrc, name: str, network: IPv4Network, hosts: dict[str, IPv4Address]
 ) -> Iterator[Finding]:
-    """Yield addresses of nodes that an instance can get out of a range."""
-    for host, address in hosts.items():
-        if _is_given_away(rc, name, address, network):
-            yield _BOOK.finding(
-                "devstack-range-overlap",
-                rc.file,
-                rc.line(name),
-                effect=f"an instance can get the address of a node: {host} {address} is inside "
-                f"{name} {network}",
-                fix=f"{name}=RANGE, with one that does not hold a node",
-            )
+    """Yield one finding for addresses of nodes that an instance can get out of a range."""
+    inside = [
+        f"{host} {address}"
+        for host, address in hosts.items()
+        if _is_given_away(rc, name, address, network)
+    ]
+    if inside:
+        yield _BOOK.finding(
+            "devstack-range-overlap",
+            rc.file,
+            rc.line(name),
+            effect=f"an instance can get the address of a node: {' and '.join(inside)} "
+            f"{'are' if len(inside) > 1 else 'is'} inside {name} {network}",
+            fix=f"{name}=RANGE, with one that does not hold a node",
+        )
 
 
 def _is_given_away(rc: Localrc, name: str, address: IPv4Address, network: IPv4Network) -> bool:

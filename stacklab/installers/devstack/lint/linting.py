@@ -39,7 +39,10 @@ def _find_era(kind: FileKind, source: Source) -> Era:
     if _is_half(rc) and not named_release(rc):
         line = rc.line("Q_PLUGIN")
         why = f"line {line} takes Contrail's plugin, which worked with it"
-        return era_as_said(kind, _find_devstack_of(""), Ground.NAME, why)
+        # Contrail's older releases went with older ones of DevStack.
+        paired = {name for row in releases.of(Installer.CONTRAIL).values() for name in row.pairs}
+        possible = tuple(name for name in releases.of(Installer.DEVSTACK) if name in paired)
+        return era_as_said(kind, _find_devstack_of(""), Ground.MARKS, why).among(possible)
     return era.find(kind, rc)
 
 

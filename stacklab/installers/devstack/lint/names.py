@@ -28,6 +28,7 @@ RULES = (
         "devstack-service-plugin",
         "a service whose plugin is not enabled",
         "openstack/devstack: lib/ at each release's tag; the plugins' devstack/settings",
+        is_of_age=True,
     ),
     rule(
         "devstack-name",

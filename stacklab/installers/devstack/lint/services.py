@@ -62,6 +62,32 @@ RULES = (
 )
 _BOOK = Book(RULES)
 _DATABASES = ("mysql", "postgresql")
+# What a compute may run without asking a database: nova's conductor and neutron's server do it.
+_WITHOUT_DATABASE = frozenset(
+    {
+        "dstat",
+        "file_tracker",
+        "memory_tracker",
+        "n-cpu",
+        "neutron",
+        "neutron-agent",
+        "neutron-dhcp",
+        "neutron-l3",
+        "neutron-metadata-agent",
+        "ovn-controller",
+        "ovs-vswitchd",
+        "ovsdb-server",
+        "peakmem_tracker",
+        "placement-client",
+        "q-agt",
+        "q-dhcp",
+        "q-l3",
+        "q-meta",
+        "q-ovn-agent",
+        "q-ovn-metadata-agent",
+        "rabbit",
+    }
+)
 _SERVERS = ("key", "keystone", *_DATABASES, "rabbit")  # of which a cloud has one, on its controller
 
 
@@ -306,6 +332,8 @@ def _check_compute_database(rc: Localrc) -> Iterator[Finding]:
     if not rc.services.is_whole or rc.services.has(*_DATABASES):
         return
     if not rc.is_set("DATABASE_TYPE"):
+        if rc.services.enabled.keys() <= _WITHOUT_DATABASE:
+            return
         yield _BOOK.finding(
             "devstack-database-type",
             rc.file,

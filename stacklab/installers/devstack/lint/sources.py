@@ -176,6 +176,8 @@ def _find_bad_booleans(rc: Localrc) -> Iterator[Finding]:
         value = rc.value(name)
         if not value or value in _TRUE_WORDS | _FALSE_WORDS or assignment.is_appended:
             continue
+        if not value.isascii():
+            continue  # a character that nobody sees, which is told as that
         # Any variable may be a plugin's boolean, if its value is a misspelt true or false.
         if name not in _BOOLEANS and not _is_near_boolean(value):
             continue

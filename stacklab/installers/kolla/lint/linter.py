@@ -166,6 +166,7 @@ def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
     accepted = current | given.names.roles
     used = _names_in_templates(given)
     nearest_known = Near(current, cutoff=_ALIKE)
+    present = {entry.key for entry in given.root.items}
     for entry in given.root.items:
         if entry.key in accepted:
             continue
@@ -177,7 +178,7 @@ def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
         # cinder_backend_ceph is said to be enabled, too, and is a name without that word.
         bare = entry.key.removeprefix("enable_")
         near = bare if bare in current else nearest_known(entry.key)
-        if given.root.get(near) is not None:
+        if near in present:
             near = ""  # the file has it beside this one
         if near or _ENABLE.fullmatch(entry.key):
             yield _BOOK.finding(

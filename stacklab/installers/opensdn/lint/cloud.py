@@ -53,6 +53,10 @@ _BOOK = Book(RULES)
 _MODES = ("patched", "vanilla")
 _ORCHESTRATORS = ("openstack", "kubernetes", "none")
 _NODES = re.compile(r"[A-Z_]+_NODES")
+# An instances.yaml that has one of these describes a cluster with its controllers.
+_OF_CONTROLLERS = frozenset(
+    {"analytics", "analytics_database", "config", "config_database", "control", "webui"}
+)
 # These services may be on machines that are not instances.
 _ELSEWHERE = frozenset({"TSN_NODES", "DNS_NODES"})
 
@@ -125,6 +129,9 @@ def _check_nodes(file: Instances) -> Iterator[Finding]:
         known |= {str(nic.address.ip) for node in lab.nodes for nic in node.nics}
     section = file.section("contrail_configuration")
     if section is None or not known:
+        return
+    # Nodes that join a cluster name controllers that are no instances here.
+    if lab is None and file.instances and not file.roles & _OF_CONTROLLERS:
         return
     for entry in section.items:
         is_list_of_nodes = _NODES.fullmatch(entry.key) and entry.key not in _ELSEWHERE
