@@ -266,7 +266,7 @@ def _find_unknown(source: Source, path: PurePath) -> Finding:
             "file-kind",
             source.name,
             line=0,
-            effect=f"nothing in it is a name that {readers} reads: it is another program's",
+            effect=f"hardly a name in it is one that {readers} reads: it is another program's",
             fix="give the path of the answer file itself, or say what it is: --kind",
         )
     return _BOOK.finding(

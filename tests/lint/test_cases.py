@@ -46,6 +46,7 @@ def test_a_strangers_file_is_judged_rightly(
     [
         ("age-is-not-said", set()),
         ("agents-of-before-ovn", {"devstack-git-forwarded", "devstack-two-networks"}),
+        ("branches-of-before-the-table", {"devstack-branch-gone"}),
         ("boolean-with-an-unseen-character", {"shell-typographic"}),
         ("ceilometer-when-it-was-devstacks", set()),
         ("compute-that-asks-no-database", set()),
@@ -64,6 +65,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("kolla-inventory-of-a-first-point-release", set()),
         ("kolla-gone-before-the-table", {"kolla-gone-variable"}),
         ("kolla-release-unknown", set()),
+        ("install-by-hand", {"file-kind"}),
         ("localrc-of-another-program", {"file-kind"}),
         ("loopback-on-one-node", {"devstack-host-ip-loopback"}),
         ("mechanism-by-post-config", set()),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
 from stacklab.model.release import Release
 from stacklab.model.stack import NetworkingMode
 
@@ -23,6 +24,11 @@ RULES = (
         "openstack/devstack@493835a:lib/neutron_plugins/ml2",
     ),
     rule(
+        "devstack-agent",
+        "a Q_AGENT that is nearly one of DevStack's",
+        "openstack/devstack@493835a:lib/neutron_plugins/ml2: ${Q_AGENT}_agent",
+    ),
+    rule(
         "devstack-nova-network",
         "nova-network where it is gone",
         "openstack/devstack@4b8cba77",
@@ -36,12 +42,16 @@ RULES = (
 )
 _BOOK = Book(RULES)
 _NEUTRON = ("neutron", "q-svc", "q-agt", "q-dhcp", "q-l3", "q-meta", "neutron-api")
+# lib/neutron_plugins/*_agent of some release; plugins may bring others.
+_Q_AGENTS = ("linuxbridge", "macvtap", "ofagent", "openvswitch", "ovn")
+_NEARLY = 0.85
 _AGENTS = ("q-agt", "neutron-agent", "q-l3", "neutron-l3")  # each under its old and new name
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
     release = rc.scope.release
+    yield from _check_agent(rc)
     yield from _find_ovn_agents(rc)
     if release is not None and release.network_modes[0] == "ovn":
         yield from _check_mechanism(rc)
@@ -50,6 +60,22 @@ def check(rc: Localrc) -> Iterator[Finding]:
         yield from _check_two_networks(rc)
     elif release is not None:
         yield from _check_nova_network(rc, release)
+
+
+def _check_agent(rc: Localrc) -> Iterator[Finding]:
+    """Yield a Q_AGENT that is nearly a known one: DevStack finds no file of that name."""
+    agent = rc.value("Q_AGENT")
+    nearest = Near(_Q_AGENTS, cutoff=_NEARLY)
+    if not agent or agent in _Q_AGENTS or not nearest(agent.lower()):
+        return
+    yield _BOOK.finding(
+        "devstack-agent",
+        rc.file,
+        rc.line("Q_AGENT"),
+        effect=f"neutron's agent is neither configured nor started: there is no file "
+        f"lib/neutron_plugins/{agent}_agent",
+        fix=f"Q_AGENT={nearest(agent.lower())}",
+    )
 
 
 def _find_ovn_agents(rc: Localrc) -> Iterator[Finding]:

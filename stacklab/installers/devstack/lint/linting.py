@@ -31,6 +31,7 @@ from stacklab.model.stack import Installer
 _HEADER = re.compile(rf"^\s*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
 _PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
 _SEVERAL = 2  # names: a single one may be misspelt
+_CHANCE = 0.2  # share of DevStack's names that another program may have by chance
 _SUFFIXES = ("", ".sh", ".conf", ".env", ".auto")  # of files that may be a localrc
 
 
@@ -148,9 +149,13 @@ def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
 
 
 def _is_anothers(source: Source) -> bool:
-    """Return True if a file sets several variables, none of which any DevStack reads."""
+    """Return True if a file sets several variables, and next to none that any DevStack reads.
+
+    Programs that install OpenStack by hand have an ADMIN_PASSWORD, too.
+    """
     names = {match[1] for match in _PLAIN_ASSIGNMENT.finditer(source.text)}
-    return len(names) >= _SEVERAL and names.isdisjoint(known.every_variable())
+    count = len(names & known.every_variable())
+    return len(names) >= _SEVERAL and count <= len(names) * _CHANCE
 
 
 LINTING = Linting(

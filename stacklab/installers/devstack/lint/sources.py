@@ -97,6 +97,8 @@ _CHANGE = re.compile(
 _STABLE = re.compile(
     r"(?:stable|unmaintained)/(?P<branch>[a-z0-9.]+)|(?P<tag>[a-z0-9.]+)-(?:eol|eom)"
 )
+# Releases of which nothing but their tags is known here.
+_BEFORE_TABLE = frozenset({"diablo", "essex", "folsom", "grizzly"})
 _ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
 
 
@@ -154,7 +156,8 @@ def _release_in(ref: _Ref) -> str:
     if match is None:
         return ""
     release = match["branch"] or match["tag"]
-    return release if release in releases.of(Installer.DEVSTACK) else ""
+    is_known = release in releases.of(Installer.DEVSTACK) or release in _BEFORE_TABLE
+    return release if is_known else ""
 
 
 def _find_refs(rc: Localrc) -> Iterator[_Ref]:
@@ -281,13 +284,15 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
     known = releases.of(Installer.DEVSTACK)
     found: dict[str, list[Finding]] = {}
     for ref in _find_origins(rc):
-        release = known.get(plain_name(ref.ref))
-        if release is None or not ref.ref.startswith("stable/"):
+        name = plain_name(ref.ref)
+        release = known.get(name)
+        if not ref.ref.startswith("stable/") or (release is None and name not in _BEFORE_TABLE):
             continue
-        if release.ref.startswith("stable/"):
+        instead = f"{name}-eol"
+        if release is not None and release.ref.startswith("stable/"):
             continue
-        is_unmaintained = release.ref.startswith("unmaintained/")
-        instead = release.ref if is_unmaintained else f"{release.name}-eol"
+        if release is not None and release.ref.startswith("unmaintained/"):
+            instead = release.ref
         finding = _BOOK.finding(
             "devstack-branch-gone",
             rc.file,
