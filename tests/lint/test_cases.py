@@ -60,6 +60,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("nova-network-of-its-time", set()),
         ("one-branch-on-many-lines", {"devstack-branch-gone"}),
         ("one-name-that-is-not-set", {"shell-used-before-set"}),
+        ("disabled-by-the-wrong-list", {"devstack-disabled-list"}),
         ("inert-variables", {"devstack-inert"}),
         ("kolla-enabled-backends", {"kolla-unknown-variable"}),
         ("kolla-inventory-of-a-first-point-release", set()),

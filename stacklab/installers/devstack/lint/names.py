@@ -243,18 +243,24 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
     if rc.scope.lab is None:
         fix = "remove the line, or say which release the file is for"
     used = _find_used_names(rc)
+    names_of: dict[str, list[str]] = {}  # what one reason is given for is one finding
     for name in rc.values:
         reason = release.inert.get(name) or _why_unread(rc, name, release)
         # The other half's contrail.sh wants the same secrets. A name that the file itself uses
         # has a reader; one that other lines lead to is told by what becomes of them.
         if not reason or name in used or (is_half and name == "SERVICE_TOKEN"):
             continue
+        names_of.setdefault(reason if name in release.inert else name, []).append(name)
+    for names in names_of.values():
+        first, *others = sorted(names, key=rc.line)
+        reason = release.inert.get(first) or _why_unread(rc, first, release)
+        shown = ", ".join([first, *(f"{name} (line {rc.line(name)})" for name in others)])
         yield _BOOK.finding(
             "devstack-inert",
             rc.file,
-            rc.line(name),
-            effect=f"DevStack {release.name} does not read {name}: {reason}",
-            fix=fix,
+            rc.line(first),
+            effect=f"DevStack {release.name} does not read {shown}: {reason}",
+            fix=fix.replace("the line,", "the lines,") if others else fix,
         )
 
 

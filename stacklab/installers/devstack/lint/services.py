@@ -35,6 +35,11 @@ RULES = (
         "a list of services that works by its order alone",
         f"{_COMMON}: disable_service, is_service_enabled",
     ),
+    rule(
+        "devstack-disabled-list",
+        "DISABLED_SERVICES instead of disable_service",
+        f"{_COMMON}: verify_disabled_services",
+    ),
     warning(
         "devstack-replaced-service",
         "a service that another one has replaced",
@@ -62,6 +67,7 @@ RULES = (
 )
 _BOOK = Book(RULES)
 _DATABASES = ("mysql", "postgresql")
+_FIRST_WITH_DISABLED = "liberty"
 # What a compute may run without asking a database: nova's conductor and neutron's server do it.
 _WITHOUT_DATABASE = frozenset(
     {
@@ -97,6 +103,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
     yield from _find_final_disables(rc)
     yield from _find_bad_separators(rc)
     if rc.scope.release is not None:
+        yield from _check_disabled_list(rc, rc.scope.release)
         yield from _find_replaced_services(rc, rc.scope.release)
         yield from _find_useless_disables(rc, rc.scope.release)
     if rc.is_compute:
@@ -230,6 +237,33 @@ def _find_joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
             effect=f"nothing is disabled: DevStack takes {argument.text} for one name",
             fix=f"disable_service {' '.join(names)}",
         )
+
+
+def _check_disabled_list(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield services that DISABLED_SERVICES names, and that are enabled all the same.
+
+    disable_service writes that list, and takes them out of ENABLED_SERVICES, which nobody else
+    does.
+    """
+    enabled = set(rc.services.enabled)
+    if not rc.services.is_whole:
+        enabled |= {*known.default_services(release.name).split(",")} - rc.services.disabled.keys()
+    listed = [name.strip() for name in rc.value("DISABLED_SERVICES").split(",")]
+    names = [name for name in listed if name in enabled]
+    if not names:
+        return
+    shown = " and ".join(names)
+    verb = "are" if len(names) > 1 else "is"
+    effect = f"stack.sh stops: {shown} {verb} in ENABLED_SERVICES, and here, too"
+    if known.is_before(release.name, _FIRST_WITH_DISABLED):
+        effect = f"nothing is disabled: DevStack {release.name} does not know this list"
+    yield _BOOK.finding(
+        "devstack-disabled-list",
+        rc.file,
+        rc.line("DISABLED_SERVICES"),
+        effect=effect,
+        fix=f"disable_service {' '.join(names)}",
+    )
 
 
 def _find_replaced_services(rc: Localrc, release: Release) -> Iterator[Finding]:
