@@ -64,6 +64,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("inert-variables", {"devstack-inert"}),
         ("kolla-enabled-backends", {"kolla-unknown-variable"}),
         ("kolla-inventory-of-a-first-point-release", set()),
+        ("kolla-loopback-for-neutron", {"kolla-external-interface", "kolla-unknown-variable"}),
         ("kolla-gone-before-the-table", {"kolla-gone-variable"}),
         ("kolla-release-unknown", set()),
         ("install-by-hand", {"file-kind"}),

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.installers.kolla.lint import inventory as kolla_inventory
 from stacklab.installers.kolla.lint import network as kolla_network
+from stacklab.installers.kolla.lint import volumes as kolla_volumes
 from stacklab.installers.kolla.lint.names import known_names
 from stacklab.installers.kolla.lint.read import YES, GlobalsFile
 from stacklab.lint import yaml_tree
@@ -71,7 +72,7 @@ _OWN = (
         f"{_AT}:ansible/roles/prechecks/tasks/service_checks.yml",
     ),
 )
-RULES = (*_OWN, *kolla_network.RULES, *kolla_inventory.RULES)
+RULES = (*_OWN, *kolla_network.RULES, *kolla_volumes.RULES, *kolla_inventory.RULES)
 _BOOK = Book(RULES)
 
 # kolla-ansible's alone, or tf-kolla-ansible's: nobody calls a variable of his own so.
@@ -144,6 +145,7 @@ def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Fin
     yield from _check_release(given)
     yield from _check_dev_directory(given)
     yield from kolla_network.check(given)
+    yield from kolla_volumes.check(given)
 
 
 def _choose_release(scope: Scope, named: str) -> str:

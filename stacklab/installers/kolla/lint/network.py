@@ -42,7 +42,7 @@ RULES = (
     ),
     rule(
         "kolla-external-interface",
-        "the API's interface given to neutron",
+        "the API's interface, or none, given to neutron",
         "kolla-ansible: production networking",
     ),
 )
@@ -225,6 +225,15 @@ def _check_external_interface(given: GlobalsFile) -> Iterator[Finding]:
     """Yield the APIs' interface where neutron is to have one of its own."""
     entry = given.written_entry("neutron_external_interface")
     if entry is None:
+        return
+    if "lo" in [device.strip() for device in entry.text.split(",")]:
+        yield _BOOK.finding(
+            "kolla-external-interface",
+            given.file,
+            entry.line,
+            effect="no instance reaches the outside: Open vSwitch refuses lo as a port of br-ex",
+            fix="write a NIC without an address into neutron_external_interface",
+        )
         return
     # Where the file names neither, the inventory does, and nothing can be said.
     default = given.text_of("network_interface")
