@@ -24,18 +24,20 @@ _BOOK = Book(RULES)
 _SHOWN = 5  # lines that a finding names
 
 # <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME
-_ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>"
+_ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>|<< [A-Za-z][^<>|&;$`\n]* >>"
 _JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
-_WORDS = r"\b(?:YOUR|your)[_-]\w[\w-]*|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME)\b"
+_WORDS = r"\b(?:YOUR|your)[_-]\w[\w-]*|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME|COMPLETE_HERE)\b"
 # At the beginning of a value, or of a part of one: a $ inside a word may well be meant.
 _VARIABLE = r"(?<![\w$.%!-])\$\{?[A-Z][A-Z0-9_]{2,}\}?"
+# A small one alone, as the whole value of a line.
+_WHOLE = r"(?<=[:=] )\$\{?[a-z][a-z0-9_]{2,}\}?(?=\s*$)"
 _SECRET = re.compile(r"passw|_pw\b|secret|token|key", re.IGNORECASE)
 # A value's beginning: what stands before it on the line, comments excluded.
 _VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P<mark>{mark})"
 
 _IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}"))
 _IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_VARIABLE}"))
-_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}"))
+_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}|{_WHOLE}"))
 # Lines of a template that are no lines of the file.
 _TEMPLATE_LINE = re.compile(r"\s*(?:\{%.*%\}|<%.*%>)\s*$")
 

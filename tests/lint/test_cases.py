@@ -83,6 +83,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("plugin-retired", {"devstack-plugin-retired"}),
         ("plugin-services-misspelt", {"devstack-service-name"}),
         ("range-around-two-nodes", {"devstack-range-overlap"}),
+        ("sdn-5.0-address-for-host", {"opensdn-unknown-key"}),
         ("sdn-address-for-host", {"opensdn-unknown-key"}),
         ("sdn-instances-of-a-game", {"file-kind"}),
         ("sdn-misspelt-keys", {"opensdn-unknown-key"}),

@@ -94,7 +94,7 @@ def test_names_of_a_plugin_are_no_marks(tmp_path: Path) -> None:
         ),
         ("instances.yaml", "contrail_configuration:\n  X: 1\n", "R26.1", Ground.ASSUMED),
         ("localrc", "INSTALL_PROFILE=ALL\nCONTRAIL_BRANCH=R2.20\n", "R2.20", Ground.NAME),
-        ("localrc", "Q_PLUGIN=opencontrail\nHOST_IP=10.0.0.1\n", "mitaka", Ground.NAME),
+        ("localrc", "Q_PLUGIN=opencontrail\nHOST_IP=10.0.0.1\n", "mitaka", Ground.MARKS),
     ],
 )
 def test_each_installers_files_tell_their_release(

@@ -72,6 +72,8 @@ def check(file: Instances) -> Iterator[Finding]:
     era = file.scope.era
     if configuration is not None and (era is None or era.is_in_table):
         yield from _check_place(file, "configuration", configuration)
+    elif configuration is not None:
+        yield from _check_hosts(file, configuration)
     kolla = file.section("kolla_config")
     nearest = Near(_OF_KOLLA, cutoff=_ALIKE)
     for entry in kolla.items if kolla else ():
@@ -111,11 +113,24 @@ def _check_place(file: Instances, place: str, section: YamlEntry) -> Iterator[Fi
     for entry in section.items:
         if entry.key in known:
             continue
-        # By letters _PORT is nearer to _IP than _HOST is, which is what was meant.
-        host = entry.key.removesuffix("_IP") + "_HOST"
-        near = host if host in known else nearest(entry.key)
+        near = _find_host_key(entry.key, known) or nearest(entry.key)
         if near:
             yield _describe_key(file, entry, near)
+
+
+def _check_hosts(file: Instances, section: YamlEntry) -> Iterator[Finding]:
+    """Yield keys that mean the one with _HOST, which every release has had."""
+    known = known_keys()["configuration"]
+    for entry in section.items:
+        near = _find_host_key(entry.key, known)
+        if near and entry.key not in known:
+            yield _describe_key(file, entry, near)
+
+
+def _find_host_key(name: str, known: frozenset[str]) -> str:
+    """Return IPFABRIC_SERVICE_HOST for IPFABRIC_SERVICE_IP: by letters _PORT would be nearer."""
+    host = f"{name.removesuffix('_IP')}_HOST"
+    return host if name.endswith("_IP") and host in known else ""
 
 
 def _describe_key(file: Instances, entry: YamlEntry, near: str) -> Finding:
