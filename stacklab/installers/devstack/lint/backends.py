@@ -153,6 +153,8 @@ def _check_two_networks(rc: Localrc) -> Iterator[Finding]:
         return
     if not is_enabled_here and not _has_nova_network_by_default(rc):
         return
+    if "n-net" in rc.value("DISABLED_SERVICES").split(","):
+        return  # that line is told, and meant to disable it
     cause = "" if is_enabled_here else " (n-net is in the release's default list)"
     fix = "disable_service n-net"
     if rc.services.is_whole:

@@ -81,7 +81,8 @@ def _find_carried_along(rc: Localrc) -> Iterator[Mark]:
     gone: dict[str, frozenset[str]] = {}
     for name in rc.settled:
         first, last = eras.get(name, ("", ""))
-        if last and name not in _find_inert_ever() and name not in _NO_MARKS:
+        is_carried = last and name not in _find_inert_ever() and name not in _NO_MARKS
+        if is_carried and not known.may_be_of_plugin(name, rc.plugins):
             gone[name] = _releases_in(first, last)
     if not gone:
         return

@@ -30,6 +30,7 @@ from stacklab.model.stack import Installer
 # A header of local.conf, even if DevStack would not take it for one: a rule says so then.
 _HEADER = re.compile(rf"^\s*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
 _PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
+_WORD = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")  # what may be a variable of DevStack
 _SEVERAL = 2  # names: a single one may be misspelt
 _CHANCE = 0.2  # share of DevStack's names that another program may have by chance
 _SUFFIXES = ("", ".sh", ".conf", ".env", ".auto")  # of files that may be a localrc
@@ -130,8 +131,11 @@ def _claim_file(source: Source, path: PurePath) -> Claim | None:
         return Claim(kind=LOCAL_CONF, sureness=Sureness.NAME)
     if is_assignments(source.text, path):
         return _claim_assignments(source, path)
-    # A localrc may hold anything that bash runs; then its name alone tells.
-    return Claim(kind=LOCALRC, sureness=Sureness.NAME) if is_named_localrc else None
+    # A localrc may hold anything that bash runs; then its name tells, and the names in it.
+    has_services = localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text
+    words = set(_WORD.findall(source.text))
+    is_ours = has_services or not words or words & known.every_variable()
+    return Claim(kind=LOCALRC, sureness=Sureness.NAME) if is_named_localrc and is_ours else None
 
 
 def _claim_assignments(source: Source, path: PurePath) -> Claim | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.near import Near
 
 _META = "openstack/devstack@493835a:inc/meta-config"
@@ -118,6 +118,13 @@ _GLOB = _SettingProblem(
     effect="the shell replaces the pattern by names of files in DevStack's directory",
     fix="write the names themselves, or the option's own word for all",
 )
+_CALL = re.compile(r"(?:enable|disable)_(?:service|plugin|all_services)\b(?!\s*=)")
+_CALLED = _SettingProblem(
+    rule="conf-no-equals",
+    effect="DevStack takes the line for the name of an option, and calls nothing: the section "
+    "above goes on to here",
+    fix="move it up into [[local|localrc]]",
+)
 
 
 def check_target(file: str, line: int, group: str, name: str, nearest: Near) -> Iterator[Finding]:
@@ -130,8 +137,12 @@ def check_target(file: str, line: int, group: str, name: str, nearest: Near) -> 
 def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
     """Yield every finding in a section's body, whose first line has that number."""
     has_section = False
+    calls: list[Finding] = []  # of DevStack's functions: one section that was never left
     for number, line in enumerate(lines, start=first):
         if not line.strip() or re.match(r" *#", line):
+            continue
+        if _CALL.match(line):
+            calls.append(_write_finding(file, number, _CALLED))
             continue
         if re.match(r"\[.+\]", line):
             has_section = True
@@ -140,6 +151,8 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
             problems = _judge_line(line, has_section=has_section)
         for problem in problems:
             yield _write_finding(file, number, problem)
+    if calls:
+        yield at_first_line(calls)
 
 
 def _write_finding(file: str, line: int, problem: _SettingProblem) -> Finding:
