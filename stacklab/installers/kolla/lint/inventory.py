@@ -127,13 +127,15 @@ def _check_missing_groups(
     late = known.late_groups.get(release, frozenset())
     wanted = known.groups[release] - {*TOP, "deployment"} - late
     missing = sorted(wanted - groups.keys())
-    if is_guessed:
-        # Of a release next to that one it may be; plays of what is off by default skip a group.
-        missing = [name for name in missing if name.split("-")[0] in _CORE]
     if not missing or len(missing) == len(wanted):
         return  # without any, the services' groups are in a file beside it
     # Many are missing in the inventory of a release from before the table, which fits none.
     if is_guessed and len(missing) > _SHOWN:
+        return
+    if is_guessed:
+        # Of a release next to that one it may be; plays of what is off by default skip a group.
+        missing = [name for name in missing if name.split("-")[0] in _CORE]
+    if not missing:
         return
     shown = ", ".join(missing[:_SHOWN])
     if len(missing) > _SHOWN:
