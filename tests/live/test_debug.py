@@ -68,12 +68,13 @@ def assert_undone(stacklab: Stacklab) -> None:
             "project list",
             "_list_projects",
         ),
-        (
+        pytest.param(
             "nova-api",
             "nova/api/openstack/compute/servers.py",
             "search_opts.update(req.GET)",
             "server list",
             "_get_servers",
+            marks=of_all_services,
         ),
         pytest.param(
             "neutron-server",
@@ -109,6 +110,7 @@ def test_a_request_stops_at_a_line_and_goes_on(
     assert_undone(stacklab)
 
 
+@of_all_services
 def test_a_compute_stands_at_a_line_while_a_vm_is_built(stacklab: Stacklab, cloud: Run) -> None:
     stacklab.ok("debug.attach", CLOUD, "nova-compute", "--node", "compute1")
     rows = listed(stacklab)
