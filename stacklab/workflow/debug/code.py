@@ -29,6 +29,8 @@ _FETCH_S = 600.0
 _LINE = 3000  # of base64: less than a session takes of a line
 _MOST_BYTES = 200 * 1024 * 1024  # of a project's code, unpacked
 _MOST_FILES = 20_000
+# What unpacking raises for what is not an archive, or a hostile one.
+NO_ARCHIVE = (tarfile.TarError, OSError, EOFError, zlib.error, binascii.Error, ValueError)
 # An absolute path of plain characters: it ends in launch.json, and in commands.
 _PLACE = re.compile(r"/[\w@.+/-]{1,500}", re.ASCII)
 # DevStack's words for projects.
@@ -76,7 +78,7 @@ def fetch(context: Context, name: str, service_name: str, *, node: str = "") -> 
     files.make_directory(folder, mode=0o700)
     try:
         _unpack(data, folder, posixpath.basename(place))
-    except (tarfile.TarError, OSError, EOFError, zlib.error, binascii.Error, ValueError) as error:
+    except NO_ARCHIVE as error:
         raise LabError(f"{service.node}: what it sent of {place} is no archive: {error}") from error
     return folder
 

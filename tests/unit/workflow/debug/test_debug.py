@@ -1,0 +1,204 @@
+"""Services under a debugger: what nodes say of them, who calls them, and what an IDE is given."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from stacklab import spec
+from stacklab.errors import LabError
+from stacklab.paths import LABS, HostPaths
+from stacklab.workflow.debug import breaking, code, ide, patience, services
+from stacklab.workflow.debug.services import DebugProcess, DebugService
+
+LAB = spec.load(LABS / "openstack-3node.yaml")
+
+
+def service(name: str, node: str = "controller") -> DebugService:
+    return DebugService(
+        node=node,
+        name=name,
+        unit=f"stacklab-{name}.service",
+        kind="python",
+        state="active",
+        is_hooked=False,
+        is_calmed=False,
+        processes=(),
+    )
+
+
+ALL = (
+    *(
+        service(name)
+        for name in ("keystone", "nova-api", "nova-conductor", "neutron-server", "cinder")
+    ),
+    service("nova-compute", "compute1"),
+    service("nova-compute", "compute2"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "callers"),
+    [
+        ("keystone", ()),
+        ("nova-api", ("nova-conductor", "nova-compute", "nova-compute")),
+        ("neutron-server", ("nova-compute", "nova-compute")),
+        ("cinder", ()),
+    ],
+)
+def test_those_wait_that_would_give_a_service_up(name: str, callers: tuple[str, ...]) -> None:
+    found = patience.callers_of(service(name), ALL)
+    assert tuple(each.name for each in found) == callers
+
+
+def test_a_service_is_found_by_its_name_its_unit_and_its_node() -> None:
+    assert services.pick(LAB, ALL, "keystone") == ALL[0]
+    assert services.pick(LAB, ALL, "stacklab-keystone.service") == ALL[0]
+    assert services.pick(LAB, ALL, "nova-compute", "compute2").node == "compute2"
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "words"),
+    [
+        ("nova-compte", "", "did you mean nova-compute?"),
+        ("nova-compute", "", "say which: --node compute1"),
+        ("keystone", "compute1", "it is on controller"),
+    ],
+)
+def test_one_that_is_not_there_or_twice_is_told(name: str, node: str, words: str) -> None:
+    with pytest.raises(LabError) as caught:
+        services.pick(LAB, ALL, name, node)
+    assert words in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_lab_whose_services_nobody_knows_is_refused() -> None:
+    with pytest.raises(LabError, match="no services that stacklab can debug"):
+        services.service_prefix(spec.load(LABS / "mini-2node.yaml"))
+    assert services.service_prefix(LAB) == "stacklab-"
+    assert services.service_prefix(spec.load(LABS / "devstack-3node.yaml")) == "devstack@"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"service": "x/../../y", "unit": "u", "kind": "python", "state": "active"},
+        {"service": "--help", "unit": "u", "kind": "python", "state": "active"},
+        {"service": "x", "unit": "u; reboot", "kind": "python", "state": "active"},
+        {"service": "x", "unit": "u", "kind": "\x1b[2J", "state": "active"},
+        {"service": ["x"], "unit": "u", "kind": "python", "state": "active"},
+    ],
+)
+def test_a_line_of_a_node_that_could_be_more_than_a_name_is_no_service(
+    line: dict[str, object],
+) -> None:
+    assert services._read_service("node1", line) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "x",
+        [1],
+        [{"pid": 1}],
+        [{"pid": "1", "port": 5678}],
+        [{"pid": 1, "port": 99999}],
+        [{"pid": 1, "port": True}],
+    ],
+)
+def test_what_is_no_process_is_none(said: object) -> None:
+    assert services.read_processes(said) == ()
+
+
+def test_no_more_processes_are_taken_than_a_service_has() -> None:
+    said = [{"pid": pid, "port": 5678, "program": "\x1b[2Jx"} for pid in range(1000)]
+    found = services.read_processes(said)
+    assert len(found) == 50
+    assert found[0].program == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("nova-api", "nova"), ("n-cpu", "nova"), ("keystone", "keystone"), ("q-svc", "neutron")],
+)
+def test_the_package_of_a_service_is_known(name: str, package: str) -> None:
+    assert code.package_of(name) == package
+
+
+@pytest.mark.parametrize(
+    "place", ["nova/x.py", "nova/x.py:", "nova:1", "../x.py:1", "a b.py:1", ""]
+)
+def test_what_is_no_place_in_a_file_is_refused(place: str) -> None:
+    with pytest.raises(LabError, match="is not a place in a source file"):
+        breaking._read_place(place)
+
+
+def test_vs_code_gets_an_entry_for_each_process_and_one_for_all(tmp_path: Path) -> None:
+    paths = HostPaths(tmp_path).lab("cloud")
+    ports = [(port, DebugProcess(pid=port, port=5678, program="nova-api")) for port in (6001, 6002)]
+    folder = ide.write(paths, service("nova-api"), ports, "/usr/lib/python3/dist-packages/nova")
+    launch = json.loads((folder / ".vscode" / "launch.json").read_text())
+    first, second = launch["configurations"]
+    assert first["connect"] == {"host": "127.0.0.1", "port": 6001}
+    assert second["connect"]["port"] == 6002
+    assert first["justMyCode"] is False
+    assert first["pathMappings"] == [
+        {
+            "localRoot": "${workspaceFolder}/nova",
+            "remoteRoot": "/usr/lib/python3/dist-packages/nova",
+        }
+    ]
+    assert launch["compounds"][0]["configurations"] == [first["name"], second["name"]]
+
+
+def packed(*members: tuple[str, bytes, bytes]) -> bytes:
+    """A tar as a node sends it, of members with a name, a type and content."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        for name, kind, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(content)
+            member.linkname = "/etc/passwd"
+            archive.addfile(member, io.BytesIO(content))
+    return base64.b64encode(gzip.compress(whole.getvalue()))
+
+
+def test_of_a_nodes_archive_only_plain_files_of_the_package_are_written(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    data = packed(
+        ("nova", tarfile.DIRTYPE, b""),
+        ("nova/a.py", tarfile.REGTYPE, b"x = 1\n"),
+        ("nova/link", tarfile.SYMTYPE, b""),
+        ("nova/device", tarfile.CHRTYPE, b""),
+        (".vscode/launch.json", tarfile.REGTYPE, b"{}"),
+        (str(outside), tarfile.REGTYPE, b"x"),
+    )
+    code._unpack(data, folder, "nova")
+    assert sorted(path.name for path in folder.rglob("*")) == ["a.py", "nova"]
+    assert not outside.exists()
+    with pytest.raises(tarfile.TarError):
+        code._unpack(packed(("nova/../../outside", tarfile.REGTYPE, b"x")), folder, "nova")
+    assert not outside.exists()
+
+
+@pytest.mark.parametrize("data", [b"x", b"????", base64.b64encode(b"no gzip")])
+def test_what_is_no_archive_is_told(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(code.NO_ARCHIVE):
+        code._unpack(data, tmp_path, "nova")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "_MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="more than"):
+        code._unpack(packed(("nova/a.py", tarfile.REGTYPE, b"x" * 100_000)), tmp_path, "nova")
