@@ -118,7 +118,8 @@ def make_directory(path: Path, *, mode: int = _DIRECTORY_MODE) -> None:
     root's ssh and Vagrant execute.
     """
     for directory in reversed((path, *path.parents)):
-        if not directory.exists():
+        # For what is there and is none, mkdir says so.
+        if not directory.is_dir():
             # exist_ok: another process may make it at the same moment.
             directory.mkdir(mode=mode if directory == path else _DIRECTORY_MODE, exist_ok=True)
 

@@ -140,8 +140,10 @@ def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], li
 
 
 def _error_path(detail: ErrorDetails) -> Keys:
-    # pydantic adds "[key]" where it refuses a mapping's key instead of its value.
-    return tuple(key for key in detail["loc"] if key != "[key]")
+    # pydantic adds "[key]" where it refuses a mapping's key instead of its value. Before that it is
+    # the user's own word.
+    *outer, last = detail["loc"]
+    return tuple(outer) if last == "[key]" else (*outer, last)
 
 
 def _leave_out(data: dict[str, Value], path: Keys, *, is_missing: bool) -> None:
