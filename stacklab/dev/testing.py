@@ -6,6 +6,7 @@ repeated at the end.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -35,13 +36,17 @@ class _TestRun:
     report: str = ""
 
 
+_CORES = os.cpu_count() or 1
+# Half of their time tests wait, for programs and for time limits; on a large host memory is short.
+_WORKERS = max(_CORES, min(2 * _CORES, 8))
+
 _STEPS = (
     _TestRun("lint", ("-m", "ruff", "check", ".")),
     _TestRun("format", ("-m", "ruff", "format", "--check", ".")),
     _TestRun("types", ("-m", "mypy")),
     _TestRun(
         "unit, spec, shim, hostile, contract and browser tests",
-        ("-m", "pytest", "-q", "-n", "auto", "-rs"),
+        ("-m", "pytest", "-q", "-n", str(_WORKERS), "-rs"),
         report="unit.xml",
     ),
 )
