@@ -118,8 +118,10 @@ def make_directory(path: Path, *, mode: int = _DIRECTORY_MODE) -> None:
     root's ssh and Vagrant execute.
     """
     for directory in reversed((path, *path.parents)):
-        # For what is there and is none, mkdir says so.
-        if not directory.is_dir():
+        if directory.exists() and not directory.is_dir():
+            # Named itself, and not what was to be made below it.
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+        if not directory.exists():
             # exist_ok: another process may make it at the same moment.
             directory.mkdir(mode=mode if directory == path else _DIRECTORY_MODE, exist_ok=True)
 

@@ -36,9 +36,8 @@ class _TestRun:
     report: str = ""
 
 
-_CORES = os.cpu_count() or 1
-# Half of their time tests wait, for programs and for time limits; on a large host memory is short.
-_WORKERS = max(_CORES, min(2 * _CORES, 8))
+# One more than there are cores: tests also wait, for programs and for time limits.
+_WORKERS = (os.cpu_count() or 1) + 1
 
 _STEPS = (
     _TestRun("lint", ("-m", "ruff", "check", ".")),
@@ -46,7 +45,7 @@ _STEPS = (
     _TestRun("types", ("-m", "mypy")),
     _TestRun(
         "unit, spec, shim, hostile, contract and browser tests",
-        ("-m", "pytest", "-q", "-n", str(_WORKERS), "-rs"),
+        ("-m", "pytest", "-q", "-n", str(_WORKERS), "--dist", "worksteal", "-rs"),
         report="unit.xml",
     ),
 )
