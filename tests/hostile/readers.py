@@ -78,7 +78,7 @@ def _lab() -> Lab:
 LAB = _lab()
 CLOUD = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
 _FACTS = Facts(
-    tried={"deb.debian.org:80": Tried(address="10.10.0.1"), "x:443": Tried(why_not="refused")},
+    tried={"mirror.example:80": Tried(address="10.10.0.1"), "x:443": Tried(why_not="refused")},
     answered_at=1_795_170_600.0,
     alive=frozenset({"10.10.0.11"}),
 )

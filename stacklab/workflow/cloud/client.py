@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -132,14 +133,7 @@ def write_clouds_yaml(context: Context, name: str) -> Mapping[str, str | None]:
 
 def run(context: Context, name: str, words: Sequence[str]) -> int:
     """Run the client `openstack` with these words in our terminal; returns its exit code."""
-    variables = write_clouds_yaml(context, name)
-    prepare_venv(context)
-    command = Command(
-        argv=(str(VENV.program("openstack")), *words),
-        env=variables,
-        interactive=True,
-        ok_codes=tuple(range(256)),
-    )
+    command = dataclasses.replace(_openstack(context, name, words), interactive=True)
     return context.runner.run(command).exit_code
 
 
@@ -148,19 +142,20 @@ def quietly(context: Context, name: str, words: Sequence[str]) -> Callable[[], N
 
     What it needs is prepared at once. Raises LabError for a lab that is not up or has no cloud.
     """
-    variables = write_clouds_yaml(context, name)
-    prepare_venv(context)
-    command = Command(
-        argv=(str(VENV.program("openstack")), *words),
-        env=variables,
-        timeout_s=_QUIET_S,
-        ok_codes=tuple(range(256)),
-    )
+    command = dataclasses.replace(_openstack(context, name, words), timeout_s=_QUIET_S)
 
     def run_it() -> None:
-        with contextlib.suppress(
-            ToolError
-        ):  # whoever waits for its request misses that, and says so
+        # Whoever waits for its request misses that, and says so.
+        with contextlib.suppress(ToolError):
             context.runner.run(command)
 
     return run_it
+
+
+def _openstack(context: Context, name: str, words: Sequence[str]) -> Command:
+    """Return the client with these words, once its credentials and its venv are there."""
+    variables = write_clouds_yaml(context, name)
+    prepare_venv(context)
+    return Command(
+        argv=(str(VENV.program("openstack")), *words), env=variables, ok_codes=tuple(range(256))
+    )

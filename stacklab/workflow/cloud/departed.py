@@ -22,8 +22,8 @@ from stacklab.foreign import printable
 from stacklab.model.cloud import ComputesProgram
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
-from stacklab.nodes import protocol, session
-from stacklab.nodes.protocol import Part, Said
+from stacklab.nodes import programs
+from stacklab.nodes.protocol import Said
 from stacklab.paths import LabPaths, is_lab_name
 from stacklab.record import LabRecord
 from stacklab.stages.journal import Journal
@@ -32,8 +32,6 @@ from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 
 _ROW = "cloud"  # of the progress
 _TAG = "cloud.computes"
-# Beyond the program's own limit, which its node keeps: for the log-in.
-_LATE_S = 30.0
 _NAMES_MAX = 10  # of VMs in one note
 # Seconds in which the cloud has to begin to answer:
 RUNNING_S = 5.0  # one that has been running
@@ -226,24 +224,20 @@ class _Asker:
         if state is not NodeState.RUNNING:
             return Told(left=(f"{controller} is {state}",))
         whole_s = limit_s + patience_s
-        words = shlex.join([*self.program.argv, "--patience", f"{patience_s:g}", order, *nodes])
-        # The limit is kept on the node: a session that is cut off would leave the program running.
-        shell = protocol.fed(f"sudo -n timeout -k 5 {whole_s:g} {words}", self.program.stdin)
-        part = Part(tag=_TAG, shell=shell, limit_s=whole_s)
-        reply = session.ask(
-            self.context.runner, self.paths, controller, [part], limit_s=whole_s + _LATE_S
+        argv = [*self.program.argv, "--patience", f"{patience_s:g}", order, *nodes]
+        ended = programs.run(
+            self.context.runner,
+            self.paths,
+            controller,
+            argv,
+            self.program.stdin,
+            tag=_TAG,
+            limit_s=whole_s,
         )
-        said = reply.answer.of(_TAG)
-        told = _read(said)
-        if said.code == 0 or told.left:
+        told = _read(ended.said)
+        if not ended.why or told.left:
             return told
-        why = printable(reply.missing(_TAG))
-        if not why:
-            is_late = said.code == protocol.TIMED_OUT
-            why = (
-                f"no end after {whole_s:.0f} s" if is_late else printable(said.text) or "no answer"
-            )
-        return dataclasses.replace(told, left=(f"asking {controller} failed: {why}",))
+        return dataclasses.replace(told, left=(f"asking {controller} failed: {ended.why}",))
 
 
 def _read(said: Said) -> Told:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +12,7 @@ from stacklab import drivers
 from stacklab.drivers.debug_node import DIRECTORY
 from stacklab.errors import LabError
 from stacklab.foreign import printable
-from stacklab.nodes import protocol, session
+from stacklab.nodes import programs, session
 from stacklab.nodes.archive import Entry
 from stacklab.nodes.protocol import Part
 from stacklab.paths import PROJECT, LabPaths
@@ -23,7 +22,6 @@ from stacklab.workflow.context import Context
 
 _DRIVERS = Path(drivers.__file__).parent
 _TAG = "debug"
-_LATE_S = 30.0  # beyond the program's own limit: for the log-in
 _PLACE_LIMIT_S = 300.0
 _MARK = "placed"  # a file that holds the digest of what was placed
 _START = b"import stacklab_debug\n\nstacklab_debug.start()\n"
@@ -40,21 +38,15 @@ def run(
 ) -> list[Mapping[str, Any]]:
     """Run the program on a node, and return its lines; raises LabError for what it says failed."""
     program = (_DRIVERS / "debug_node.py").read_bytes()
-    # The limit is kept on the node: a session that is cut off would leave the program running.
-    command = f"sudo -n timeout -k 5 {limit_s:g} python3 - {shlex.join(words)}"
-    part = Part(tag=_TAG, shell=protocol.fed(command, program), limit_s=limit_s)
-    reply = session.ask(context.runner, paths, node, [part], limit_s=limit_s + _LATE_S)
-    said = reply.answer.of(_TAG)
-    lines = [line for text in said.lines if (line := _read(text)) is not None]
+    argv = ("python3", "-", *words)
+    ended = programs.run(context.runner, paths, node, argv, program, tag=_TAG, limit_s=limit_s)
+    lines = [line for text in ended.said.lines if (line := _read(text)) is not None]
     failed = [str(line["failed"]) for line in lines if "failed" in line]
     if failed:
         raise LabError(f"{node}: {printable(failed[0])}", hint=_hint(paths, node, words))
-    if said.code != 0:
-        is_late = said.code == protocol.TIMED_OUT
-        why = f"no end after {limit_s:.0f} s" if is_late else said.text or f"code {said.code}"
-        why = reply.missing(_TAG) or why
+    if ended.why:
         raise LabError(
-            f"{node}: {words[0]} of services failed: {printable(why)}",
+            f"{node}: {words[0]} of services failed: {ended.why}",
             hint=f"./invoke lab.check {paths.name} --node {node}",
         )
     return lines
@@ -66,7 +58,7 @@ def place_hook(context: Context, paths: LabPaths, node: str) -> None:
     content = entries()
     mark = content[f"{DIRECTORY[1:]}/{_MARK}"].text
     part = Part(tag=_TAG, shell=f"cat {DIRECTORY}/{_MARK} 2>/dev/null || true")
-    reply = session.ask(context.runner, paths, node, [part], limit_s=_LATE_S)
+    reply = session.ask(context.runner, paths, node, [part], limit_s=programs.LATE_S)
     if "\n".join(reply.answer.of(_TAG).lines).encode() == mark:
         return
     placing.place(context, paths, node, content, what="debugger", limit_s=_PLACE_LIMIT_S)

@@ -42,8 +42,4 @@ def callers_of(service: DebugService, services: Sequence[DebugService]) -> tuple
     for family, callers in _CALLERS_OF.items():
         if service.name.startswith(family):
             beginnings = callers
-    return (
-        tuple(each for each in services if each.name.startswith(beginnings) and each != service)
-        if beginnings
-        else ()
-    )
+    return tuple(each for each in services if each.name.startswith(beginnings) and each != service)

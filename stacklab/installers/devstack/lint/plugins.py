@@ -90,7 +90,8 @@ _INSTEAD = {
 }
 _HEADS = ("", "master", "main")
 _OF_OPENSTACK = re.compile(
-    r"(?:opendev\.org|openstack\.org|github\.com|GIT_BASE\}?)[:/](?:p/)?openstack/(?P<name>[\w.-]+)$"
+    r"(?:opendev\.org|openstack\.org|github\.com|GIT_BASE\}?)"
+    r"[:/](?:p/)?openstack/(?P<name>[\w.-]+)$"
 )
 
 

@@ -1,0 +1,48 @@
+"""Run a program of ours on a node: root's, given on stdin, with nothing of it left on the disk."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stacklab.foreign import printable
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Part, Said
+from stacklab.paths import LabPaths
+from stacklab.process.command import Conversing
+
+# Beyond the program's own limit, which its node keeps: for the log-in.
+LATE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a program wrote; foreign text. `why` it failed is printable, and "" if it did not."""
+
+    said: Said
+    why: str
+
+
+def run(
+    runner: Conversing,
+    paths: LabPaths,
+    node: str,
+    argv: Sequence[str],
+    program: bytes,
+    *,
+    tag: str,
+    limit_s: float,
+) -> Ended:
+    """Run a program that `argv` reads from its stdin, and return how that ended."""
+    # The limit is kept on the node: a session that is cut off would leave the program running.
+    command = f"sudo -n timeout -k 5 {limit_s:g} {shlex.join(argv)}"
+    part = Part(tag=tag, shell=protocol.fed(command, program), limit_s=limit_s)
+    reply = session.ask(runner, paths, node, [part], limit_s=limit_s + LATE_S)
+    said = reply.answer.of(tag)
+    if said.code == 0:
+        return Ended(said=said, why="")
+    why = printable(reply.missing(tag))
+    if not why and said.code == protocol.TIMED_OUT:
+        why = f"no end after {limit_s:.0f} s"
+    return Ended(said=said, why=why or printable(said.text) or "no answer")
