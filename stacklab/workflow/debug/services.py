@@ -49,13 +49,17 @@ class DebugService:
 
 
 def list_services(context: Context, lab: Lab, paths: LabPaths) -> tuple[DebugService, ...]:
-    """Ask all nodes that run for their services; raises LabError for a lab without such."""
+    """Ask all nodes but those that are off for their services.
+
+    Raises LabError for a lab without such, and for a node that does not answer.
+    """
     prefix = service_prefix(lab)
     lab_record = registry.read(paths)
     states = context.states(lab_record) if lab_record else {}
     found: list[DebugService] = []
     for node in lab.nodes:
-        if states.get(node.name) is not NodeState.RUNNING:
+        # Where the provider can't be asked, a node itself can.
+        if states.get(node.name, NodeState.RUNNING) is not NodeState.RUNNING:
             context.progress.note(node.name, "it does not run: its services are not listed")
             continue
         lines = node_program.run(context, paths, node.name, ("look", prefix), limit_s=_LOOK_S)

@@ -13,9 +13,11 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import LabError
+from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths
-from stacklab.workflow.debug import breaking, code, ide, patience, services
+from stacklab.workflow.debug import breaking, code, ide, node_program, patience, services
 from stacklab.workflow.debug.services import DebugProcess, DebugService
+from tests.unit.workflow.fake_host import FakeHost
 
 LAB = spec.load(LABS / "openstack-3node.yaml")
 
@@ -202,3 +204,30 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr(code, "_MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="more than"):
         code._unpack(packed(("nova/a.py", tarfile.REGTYPE, b"x" * 100_000)), tmp_path, "nova")
+
+
+@pytest.mark.parametrize(
+    ("states", "asked"),
+    [
+        ({}, ["controller", "compute1", "compute2"]),  # libvirtd is stopped, and nodes run
+        ({"compute1": NodeState.OFF}, ["controller", "compute2"]),
+    ],
+)
+def test_all_nodes_are_asked_but_those_that_are_off(
+    states: dict[str, NodeState],
+    asked: list[str],
+    host: FakeHost,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host.stock("debian-12-openstack")
+    host.up(LAB, with_stack=False)
+    heard: list[str] = []
+
+    def answer(_context: object, _paths: object, node: str, *_: object, **__: object) -> list[str]:
+        heard.append(node)
+        return []
+
+    monkeypatch.setattr(node_program, "run", answer)
+    monkeypatch.setattr(type(host.context), "states", lambda *_: states)
+    assert services.list_services(host.context, LAB, host.lab(LAB.name)) == ()
+    assert heard == asked
