@@ -69,6 +69,7 @@ _SECTIONS: Mapping[str, tuple[str, int]] = {
 }
 
 # Even an empty file costs this host so much, and a node may begin files without end.
+_DEEPEST = 40  # directories below each other
 _COST_OF_FILE = 1024
 # Suffixes that browsers, file managers and web servers all take for plain data. A server may send
 # `a.log`, or a name without a suffix, as nothing in particular, and browsers then look for scripts
@@ -199,6 +200,8 @@ def safe_path(name: str) -> str:
         plain = _ODD.sub("_", part)[:100]
         # `..` and the like would lead out of the bundle.
         parts.append(plain if plain.strip(".") else "_")
+    # Python removes directories by recursion: of 1,000 it would leave all.
+    parts[_DEEPEST:] = ["_".join(parts[_DEEPEST:])] if parts[_DEEPEST:] else []
     return plain_name("/".join(parts) or "_")
 
 

@@ -145,7 +145,8 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not(stage: Stage) -> None:
 
 
 def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage) -> None:
-    names = ("files/a.txt", "files/a.txt/b", "files/" + "x/" * 3000 + "x", "journal.txt")
+    deep = "files/" + "y/" * 60 + "z.txt"
+    names = ("files/a.txt", "files/a.txt/b", "files/" + "x/" * 3000 + "x", deep, "journal.txt")
 
     def odd(command: Command) -> Result:
         marker = next(
@@ -159,6 +160,9 @@ def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage
     assert stage.text("nodes/compute1/files/a.txt") == "said\n"
     assert stage.text("nodes/compute1/journal.txt") == "said\n"
     assert sum(item.path.startswith("nodes/compute1/files/") for item in bundle.missing) == 2
+    # What was written is not so deep that it could not be removed.
+    depths = [len(path.relative_to(stage.tmp).parts) for path in stage.tmp.rglob("*")]
+    assert 40 < max(depths) < 60
 
 
 def test_where_it_cannot_be_written_is_said(stage: Stage) -> None:
