@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stacklab.foreign import printable
 from stacklab.nodes import protocol, session
@@ -12,6 +14,7 @@ from stacklab.nodes.protocol import Part, Said
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 
+_HERE = Path(__file__).parents[1]
 # Beyond the program's own limit, which its node keeps: for the log-in.
 LATE_S = 30.0
 
@@ -22,6 +25,28 @@ class Ended:
 
     said: Said
     why: str
+
+
+def source_of(name: str) -> bytes:
+    """Return a program of `stacklab.drivers` with the modules beside it that it imports.
+
+    It is one text: a node has no file of ours. The modules come first, so that what is imported from
+    them by name is there already.
+    """
+    text = (_HERE / "drivers" / f"{name}.py").read_text()
+    lines = text.splitlines(keepends=True)
+    joined: list[str] = []
+    for statement in ast.parse(text).body:
+        if not isinstance(statement, ast.ImportFrom):
+            continue
+        package, _, module = (statement.module or "").rpartition(".")
+        if package == "stacklab.drivers":
+            joined.append(source_of(module).decode())
+            for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+                lines[number] = "\n"
+    future = "from __future__ import annotations\n"
+    whole = "".join([*joined, *lines])
+    return (future + whole.replace(future, "")).encode()
 
 
 def run(

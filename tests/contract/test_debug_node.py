@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import drivers
+from stacklab.nodes import programs
 
-PROGRAM = Path(drivers.__file__).parent / "debug_node.py"
 SYSTEMCTL = """\
 #!/usr/bin/env python3
 import json, os, pathlib, sys
@@ -67,7 +66,7 @@ def node(tmp_path: Path) -> Path:
 
 def run(node: Path, *words: str) -> tuple[list[Mapping[str, object]], int]:
     """Run the program, with its places below the node's directory."""
-    text = PROGRAM.read_text()
+    text = programs.source_of("debug_node").decode()
     for place in (
         '"/run/systemd/system"',
         '"/run/stacklab-debug"',
@@ -100,7 +99,7 @@ def test_services_that_run_python_are_listed(node: Path) -> None:
         ("keystone", "uwsgi"),
     ]
     assert lines[0]["python"] == sys.executable
-    assert not any(line["hooked"] or line["calmed"] for line in lines)
+    assert not any(line["hooked"] or line["given"] for line in lines)
 
 
 def test_a_program_is_given_the_hook_by_its_environment(node: Path) -> None:
@@ -155,16 +154,27 @@ def test_an_unknown_unit_is_refused(node: Path) -> None:
 def test_units_that_wait_are_restarted_once(node: Path) -> None:
     names = ("stacklab-nova-compute.service", "stacklab-by-env.service")
     for _ in range(2):
-        _, code = run(node, "calm", *names, "--set", "OS_DEFAULT__RPC_RESPONSE_TIMEOUT=3600")
+        _, code = run(node, "give", *names, "--set", "OS_DEFAULT__RPC_RESPONSE_TIMEOUT=3600")
         assert code == 0
     assert (node / "calls").read_text().count("restart") == 1
     text = drop_in(node, "by-env", "stacklab-debug-calm.conf").read_text()
     assert '"OS_DEFAULT__RPC_RESPONSE_TIMEOUT=3600"' in text
 
 
+def test_what_a_unit_was_given_for_one_purpose_is_taken_alone(node: Path) -> None:
+    unit = "stacklab-keystone.service"
+    run(node, "give", unit, "--for", "detail", "--set", "OS_DEFAULT__DEBUG=true")
+    run(node, "give", unit, "--for", "patience", "--set", "A=B")
+    lines, _ = run(node, "look", "stacklab-keystone")
+    assert lines[0]["given"] == ["patience", "detail"]
+    run(node, "take", unit, "--for", "detail")
+    lines, _ = run(node, "look", "stacklab-keystone")
+    assert lines[0]["given"] == ["patience"]
+
+
 def test_all_of_it_is_undone_and_twice_is_no_error(node: Path) -> None:
     run(node, "attach", "stacklab-keystone.service", "--limit", "0")
-    run(node, "calm", "stacklab-keystone.service", "--set", "A=B")
+    run(node, "give", "stacklab-keystone.service", "--set", "A=B")
     for restarts in (3, 3):
         _, code = run(node, "detach", "stacklab-keystone.service")
         assert code == 0

@@ -143,7 +143,15 @@ def _calm(context: Context, lab: Lab, paths: LabPaths, callers: Sequence[DebugSe
     for node, units in _units_by_node(callers):
         limit_s = _limit_s(lab, node)
         with context.progress.stage(node, "restart its callers, to be patient"):
-            words = ("calm", *units, "--limit", f"{limit_s:g}", *_set(patience.CALLERS))
+            words = (
+                "give",
+                *units,
+                "--for",
+                "patience",
+                "--limit",
+                f"{limit_s:g}",
+                *_set(patience.CALLERS),
+            )
             _run(context, paths, node, words, limit_s)
 
 

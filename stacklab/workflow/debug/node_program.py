@@ -37,7 +37,7 @@ def run(
     context: Context, paths: LabPaths, node: str, words: tuple[str, ...], *, limit_s: float
 ) -> list[Mapping[str, Any]]:
     """Run the program on a node, and return its lines; raises LabError for what it says failed."""
-    program = (_DRIVERS / "debug_node.py").read_bytes()
+    program = programs.source_of("debug_node")
     argv = ("python3", "-", *words)
     ended = programs.run(context.runner, paths, node, argv, program, tag=_TAG, limit_s=limit_s)
     lines = [line for text in ended.said.lines if (line := _read(text)) is not None]

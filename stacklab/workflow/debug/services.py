@@ -45,6 +45,7 @@ class DebugService:
     state: str
     is_hooked: bool  # a debugger can attach
     is_calmed: bool  # it waits longer for others
+    is_detailed: bool  # it logs more
     processes: tuple[DebugProcess, ...]
 
 
@@ -121,6 +122,8 @@ def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
     # They become names of files, and words to type.
     if not all(_WORD.fullmatch(word) for word in words.values()):
         return None
+    given = line.get("given")
+    given = given if isinstance(given, list) else []
     return DebugService(
         node=node,
         name=words["service"],
@@ -128,6 +131,7 @@ def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
         kind=words["kind"],
         state=words["state"],
         is_hooked=line.get("hooked") is True,
-        is_calmed=line.get("calmed") is True,
+        is_calmed="patience" in given,
+        is_detailed="detail" in given,
         processes=read_processes(line.get("processes")),
     )

@@ -31,6 +31,7 @@ def service(name: str, node: str = "controller") -> DebugService:
         state="active",
         is_hooked=False,
         is_calmed=False,
+        is_detailed=False,
         processes=(),
     )
 

@@ -1,0 +1,242 @@
+"""Units of systemd on a node, and what is added to them until the node boots again.
+
+Runs on the node, in one piece with the program that imports it (see `nodes.programs`), with nothing
+but Python's own library. All that is changed is drop-ins for a unit below /run, which systemd reads
+beside the unit itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+HOOKED = "stacklab-debug.conf"  # its processes listen for a debugger
+# Drop-ins that give a unit variables, by the word for what they are for:
+GIVEN = {
+    "patience": "stacklab-debug-calm.conf",  # it waits longer for others
+    "detail": "stacklab-trace-detail.conf",  # it logs more
+}
+DROP_INS = "/run/systemd/system"
+_RECORDS = "/run/stacklab-debug"
+_PROPERTIES = "Id,ExecStart,Environment,User,ActiveState,SubState"
+_ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
+_CALL_S = 60
+POLL_S = 0.5
+_LINES = 5  # of a journal
+WORDS_MAX = 500
+
+
+class NodeError(Exception):
+    """Something that can't be done; the text is for people."""
+
+
+class Unit:
+    """A unit of systemd, as it was a moment ago."""
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        self.name = properties["Id"]
+        self.user = properties.get("User") or "root"
+        self.state = properties.get("ActiveState", "")
+        self.environment = properties.get("Environment", "")
+        found = _ARGUMENTS.search(properties.get("ExecStart", ""))
+        self.argv = found.group(1).split() if found else []
+        self.is_uwsgi = bool(self.argv) and "uwsgi" in Path(self.argv[0]).name
+        self.python = self._find_python()
+
+    def _find_python(self) -> str:
+        """Return the interpreter that runs its program; "" for a program that is not Python's."""
+        if not self.argv:
+            return ""
+        program = self.argv[0]
+        if self.is_uwsgi:
+            return self._find_python_of_uwsgi(program)
+        if Path(program).name.startswith("python"):
+            return program
+        try:
+            with Path(program).open("rb") as stream:
+                first = stream.readline(256)
+        except OSError:
+            return ""
+        words = first.removeprefix(b"#!").decode(errors="replace").split()
+        if not first.startswith(b"#!") or not words:
+            return ""
+        if Path(words[0]).name == "env":
+            words = [shutil.which(word) or "" for word in words[1:]]
+        return words[0] if words and "python" in Path(words[0]).name else ""
+
+    def _find_python_of_uwsgi(self, program: str) -> str:
+        """Return the Python of its venv, or else of the system."""
+        for option in ("--venv", "--virtualenv", "-H"):
+            if option in self.argv[:-1]:
+                return str(Path(self.argv[self.argv.index(option) + 1], "bin", "python3"))
+        beside = Path(program).with_name("python3")
+        return str(beside) if beside.exists() else "/usr/bin/python3"
+
+    @property
+    def is_hooked(self) -> bool:
+        """Return True if its processes listen, or will at their next start."""
+        return drop_in(self.name, HOOKED).exists()
+
+    @property
+    def given(self) -> list[str]:
+        """Return the words for what it was given variables for."""
+        return [word for word, file in GIVEN.items() if drop_in(self.name, file).exists()]
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Return what its processes have written of themselves, in the order of their ports."""
+        found = []
+        for path in records(self.name).glob("*.json"):
+            try:
+                said = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            if isinstance(said, dict) and self._has(said.get("pid")):
+                found.append({**said, "program": _title(said["pid"]) or said.get("program", "")})
+        return sorted(found, key=lambda said: said.get("port", 0))
+
+    def _has(self, pid: object) -> bool:
+        """Return True if a process lives, and is one of the unit's."""
+        try:
+            return self.name in Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            return False
+
+
+def units(pattern: str) -> Iterator[Unit]:
+    """Yield the units whose names fit a pattern of systemctl's."""
+    text = call("systemctl", "show", f"--property={_PROPERTIES}", pattern)
+    for block in text.split("\n\n"):
+        properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" in properties:
+            yield Unit(properties)
+
+
+def unit_of(name: str) -> Unit:
+    """Return the unit of that name; raises NodeError for none that runs a program."""
+    unit = next((unit for unit in units(name) if unit.argv), None)
+    if unit is None:
+        raise NodeError(f"{name} is not a unit of this node")
+    return unit
+
+
+def give(names: Sequence[str], word: str, limit_s: float, variables: Sequence[str]) -> None:
+    """Give units variables for a purpose, and restart those that did not have just these."""
+    lines = [environment_line(variables)]
+    changed = [name for name in names if put(unit_of(name), GIVEN[word], lines)]
+    restart(changed)
+    wait_until_active(changed, limit_s)
+
+
+def take(names: Sequence[str], files: Sequence[str], limit_s: float) -> None:
+    """Remove these drop-ins, and restart the units that had one."""
+    changed = []
+    for name in names:
+        drop_ins = [drop_in(name, file) for file in files]
+        if any(path.exists() for path in drop_ins):
+            changed.append(name)
+        for path in drop_ins:
+            path.unlink(missing_ok=True)
+        if HOOKED in files:
+            shutil.rmtree(records(name), ignore_errors=True)
+    restart(changed)
+    wait_until_active(changed, limit_s)
+
+
+def put(unit: Unit, file: str, lines: Sequence[str]) -> bool:
+    """Write a drop-in; returns False if it is there with the same lines."""
+    path = drop_in(unit.name, file)
+    text = "\n".join(["# stacklab: it is gone at the next boot", "[Service]", *lines, ""])
+    try:
+        if path.read_text() == text:
+            return False
+    except OSError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+    return True
+
+
+def drop_in(name: str, file: str) -> Path:
+    """Return the path of a unit's drop-in."""
+    return Path(DROP_INS, f"{name}.d", file)
+
+
+def records(name: str) -> Path:
+    """Return the directory in which a unit's processes write of themselves."""
+    return Path(_RECORDS, name)
+
+
+def restart(names: Sequence[str]) -> None:
+    """Restart units without waiting for them."""
+    if names:
+        call("systemctl", "daemon-reload")
+        call("systemctl", "restart", "--no-block", *names)
+
+
+def wait_until_active(names: Sequence[str], limit_s: float) -> None:
+    """Wait for units that were restarted; raises NodeError for one that does not start."""
+    deadline = time.monotonic() + limit_s
+    for name in names:
+        while _has_job(name) or unit_of(name).state != "active":
+            if time.monotonic() > deadline:
+                raise NodeError(
+                    f"{name} ({unit_of(name).state}) does not start: {last_words(name)}"
+                )
+            time.sleep(POLL_S)
+
+
+def _has_job(name: str) -> bool:
+    return bool(call("systemctl", "list-jobs", "--no-legend", name).strip())
+
+
+def last_words(name: str) -> str:
+    """Return the end of a unit's journal."""
+    return call("journalctl", "-q", "-o", "cat", "-n", str(_LINES), "-u", name).strip()
+
+
+def environment_line(variables: Sequence[str]) -> str:
+    """Return the line of a unit file that sets variables, each NAME=VALUE."""
+    return "Environment=" + " ".join(quote(variable) for variable in variables)
+
+
+def quote(word: str) -> str:
+    """Quote a word for a unit file: see systemd.syntax(7)."""
+    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
+
+
+def _title(pid: int) -> str:
+    """Return what a worker calls itself, `neutron-server: api worker`; "" for none that does."""
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+    title, opening, _ = text.strip("\0").partition(" (")
+    return title if opening and "\0" not in title else ""
+
+
+def call(*argv: str, limit_s: float = _CALL_S) -> str:
+    """Return what a program wrote; raises NodeError if it fails."""
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", timeout=limit_s, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NodeError(f"{argv[0]}: {error}") from error
+    if done.returncode != 0:
+        raise NodeError(f"{shlex.join(argv[:4])}: {done.stderr.strip()[-WORDS_MAX:]}")
+    return done.stdout
+
+
+def write(**fields: object) -> None:
+    """Write a line of JSON."""
+    print(json.dumps(fields), flush=True)
