@@ -56,6 +56,22 @@ class Foreign:
         return bool(self.raw.strip())
 
 
+def one_line(text: str) -> str:
+    """Return foreign text as it may be shown in a field of a line."""
+    return " ".join(printable(text, indent="").split())
+
+
+def number(value: object, most: float = 1e10) -> float:
+    """Return a number that a node wrote, if it is one between -most and most; or else 0.0.
+
+    By default, what is a time in seconds since 1970 stays one.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not -most < value < most:  # type: ignore[operator]
+        return 0.0
+    return float(value)  # type: ignore[arg-type]
+
+
 def printable(text: str, *, indent: str = INDENT) -> str:
     """Return foreign text as it may be shown: on a terminal, in a page, in JUnit, in an error.
 

@@ -23,13 +23,26 @@ from stacklab.cli import (
     snapshot,
     stack,
     streams,
+    trace,
     usage,
 )
 from stacklab.paths import IS_CHECKOUT
 
 streams.prepare()
 usage.give_next_steps()
-_of_users = (lab, snapshot, stack, check, cloud, debug, image, mirror, answers, completion)
+_of_users = (
+    lab,
+    snapshot,
+    stack,
+    check,
+    cloud,
+    debug,
+    trace,
+    image,
+    mirror,
+    answers,
+    completion,
+)
 # Tests and benchmarks need the checkout.
 namespace = glue.collection(*_of_users, *((dev,) if IS_CHECKOUT else ()))
 

@@ -82,13 +82,16 @@ def logs(
     out: Annotated[
         str, "a directory, or a file that ends in .tar.gz; if left out: NAME-logs.tar.gz here"
     ] = "",
+    request: Annotated[
+        Words, "id of a request: add what services have logged about it; may be given again"
+    ] = None,
 ) -> None:
     """Collect the logs of this host and of the nodes, secrets masked, with an index page."""
     from stacklab.views import logs as views
     from stacklab.workflow.logs import logs
 
     with session(f"lab.logs {name}") as context:
-        written = logs.collect(context, name, out, index=views.index_page)
+        written = logs.collect(context, name, out, index=views.index_page, requests=request or ())
     print_lines(list(views.summary_lines(written)))
 
 

@@ -23,7 +23,7 @@ def attach(
     ] = False,
 ) -> None:
     """Restart a service so that an IDE can debug it; make a tunnel and a launch.json."""
-    from stacklab.views import debug as views
+    from stacklab.views.hacking import debug as views
     from stacklab.workflow.debug import attaching
 
     with session(f"debug.attach {name} {service}") as context:
@@ -50,7 +50,7 @@ def detach(
 @task("debug.status")
 def status(_c: Any, name: NameOfLabThatIsUp, json: AsJson = False) -> None:
     """List the services that can be debugged, and those that are."""
-    from stacklab.views import debug as views
+    from stacklab.views.hacking import debug as views
     from stacklab.workflow.debug import attaching
 
     with session() as context:
@@ -73,7 +73,7 @@ def break_(
     run: Annotated[str, "what the client `openstack` does meanwhile: --run 'server list'"] = "",
 ) -> None:
     """Wait until a request comes to a line, show stack and values, let it go on; exit code 5."""
-    from stacklab.views import debug as views
+    from stacklab.views.hacking import debug as views
     from stacklab.workflow.cloud import client
     from stacklab.workflow.debug import breaking
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class Ended:
 def source_of(name: str) -> bytes:
     """Return a program of `stacklab.drivers` with the modules beside it that it imports.
 
-    It is one text: a node has no file of ours. The modules come first, so that what is imported from
-    them by name is there already.
+    It is one text: a node has no file of ours. The modules come first, so that what is imported
+    from them by name is there already.
     """
     text = (_HERE / "drivers" / f"{name}.py").read_text()
     lines = text.splitlines(keepends=True)
@@ -58,12 +58,16 @@ def run(
     *,
     tag: str,
     limit_s: float,
+    heard: Callable[[str], None] = lambda _line: None,
 ) -> Ended:
-    """Run a program that `argv` reads from its stdin, and return how that ended."""
+    """Run a program that `argv` reads from its stdin, and return how that ended.
+
+    `heard` gets each line that it writes when it comes; foreign text.
+    """
     # The limit is kept on the node: a session that is cut off would leave the program running.
     command = f"sudo -n timeout -k 5 {limit_s:g} {shlex.join(argv)}"
     part = Part(tag=tag, shell=protocol.fed(command, program), limit_s=limit_s)
-    reply = session.ask(runner, paths, node, [part], limit_s=limit_s + LATE_S)
+    reply = session.ask(runner, paths, node, [part], limit_s=limit_s + LATE_S, heard=heard)
     said = reply.answer.of(tag)
     if said.code == 0:
         return Ended(said=said, why="")

@@ -13,7 +13,7 @@ import base64
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -103,10 +103,17 @@ class Hearing:
     """Takes a node's lines as they come, for `session.listen`; what it keeps has bounds.
 
     Only the parts' own tags are kept (None: any, for answers that nobody hostile wrote), of
-    each line what an honest node would have sent, and no more than SESSION_MAX in all.
+    each line what an honest node would have sent, and no more than SESSION_MAX in all. `heard` is
+    called with each of these lines at once; it must not raise.
     """
 
-    def __init__(self, marker: str, tags: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        marker: str,
+        tags: Iterable[str] | None = None,
+        heard: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._heard = heard
         self._prefix = f"{marker} "
         self._tags = None if tags is None else frozenset(tags)
         self._is_begun = self._is_complete = False
@@ -142,6 +149,7 @@ class Hearing:
             # Its size in memory: one character beyond Latin-1 makes the whole line twice as large.
             self._size += sys.getsizeof(text)
             lines.append(text)
+            self._heard(text)
 
     def why_stop(self) -> str:
         """Return why no more is taken; "" while there is room."""

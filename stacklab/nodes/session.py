@@ -93,14 +93,16 @@ def ask(
     *,
     limit_s: float,
     why_stop: Callable[[], str] = never,
+    heard: Callable[[str], None] = lambda _line: None,
 ) -> Reply:
     """Run these parts on a node in one session, and return what it answered.
 
-    `why_stop` is asked several times a second: any answer but "" ends the session. Raises
-    ToolNotFound only (ssh is not installed on this host).
+    `why_stop` is asked several times a second: any answer but "" ends the session. `heard` gets
+    each line of the answer when it comes; foreign text. Raises ToolNotFound only (ssh is not
+    installed on this host).
     """
     mark = marker()
-    hearing = Hearing(mark, (part.tag for part in parts))
+    hearing = Hearing(mark, (part.tag for part in parts), heard)
     script = protocol.render(parts, mark)
     command = ssh.script_command(paths, node, script, timeout_s=limit_s)
     ending = listen(runner, command, hearing, why_stop=why_stop)

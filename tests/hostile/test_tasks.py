@@ -59,7 +59,7 @@ ELSEWHERE = {
     "cloud.forget": "readers.py: departed",
     "cloud.smoke": "readers.py: smoke",
     "debug.attach": "tests/unit/workflow/debug; as debug.break",
-    "debug.break": "tests/shims/test_dap.py, tests/unit/views/test_debug.py",
+    "debug.break": "tests/shims/test_dap.py, tests/unit/views/hacking/test_debug.py",
     "debug.detach": "as debug.attach",
     "debug.sources": "tests/unit/workflow/debug",
     "debug.status": "tests/unit/workflow/debug",
@@ -76,6 +76,12 @@ ELSEWHERE = {
     "lab.import": "as lab.up; tests/unit/workflow/snapshots/test_hostile_bundles.py",
     "lab.export": "as lab.up",
     "lab.down": "the last line of a console, by tools.console",
+    "trace.boot": "tests/unit/workflow/trace, tests/unit/views/hacking/test_trace.py",
+    "trace.detail": "as debug.attach",
+    "trace.messages": "tests/unit/workflow/trace/test_messages.py",
+    "trace.request": "as trace.boot",
+    "trace.run": "as trace.boot, and as lab.cloud",
+    "trace.volume": "as trace.boot",
 }
 SILENT = {
     *("answers.lint", "answers.releases", "answers.render", "answers.rules", "answers.steps"),

@@ -31,7 +31,7 @@ from stacklab import files
 from stacklab.images import catalogue, store
 from stacklab.paths import HostPaths
 from tests.live import own_libvirtd
-from tests.live.labs import CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
+from tests.live.labs import CLOUD, CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
 from tests.live.own_libvirtd import OwnLibvirtd
 from tests.live.remains import assert_gone, left_of, virsh
 from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
@@ -53,6 +53,7 @@ FILES = (
     "test_stack.py",
     "test_stack_kits.py",
     "test_openstack.py",
+    "test_trace.py",
     "test_debug.py",
     "test_openstack_linuxbridge.py",
     "test_ci_recipes.py",
@@ -206,6 +207,18 @@ def lab(
     if request.node.stash.get(HAS_FAILED, False):
         print(f"mending {LAB} after a test that failed")
         stacklab.run("lab.up", LAB, *as_kind(kind))
+
+
+@pytest.fixture(scope="session")
+def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
+    """Bring openstack-3node up, once for all files: it takes minutes."""
+    built = stacklab.ok("image.build", "debian-12-openstack")
+    print(f"image.build debian-12-openstack took {built.elapsed_s:.0f} s")
+    up = stacklab.ok("lab.up", CLOUD, *as_kind(kind))
+    print(f"lab.up {CLOUD} took {up.elapsed_s:.0f} s")
+    yield up
+    stacklab.ok("lab.destroy", CLOUD)
+    assert_gone(CLOUD)
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stacklab.checks.result import Layer
-from tests.live.labs import CLOUD, all_passed, as_kind
-from tests.live.remains import assert_gone
+from tests.live.labs import CLOUD, all_passed
 from tests.live.typed import Run, Stacklab, flat, wait_until
 
 pytestmark = pytest.mark.live
@@ -22,18 +20,6 @@ BACK_S = "240"
 REPORTED_S = 180.0
 # Neutron and nova miss who has not reported for 75 s.
 MISSED_S = 180.0
-
-
-@pytest.fixture(scope="module")
-def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
-    """Bring openstack-3node up, once for this file."""
-    built = stacklab.ok("image.build", "debian-12-openstack")
-    print(f"image.build debian-12-openstack took {built.elapsed_s:.0f} s")
-    up = stacklab.ok("lab.up", CLOUD, *as_kind(kind))
-    print(f"lab.up {CLOUD} took {up.elapsed_s:.0f} s")
-    yield up
-    stacklab.ok("lab.destroy", CLOUD)
-    assert_gone(CLOUD)
 
 
 def first_start(stacklab: Stacklab, node: str) -> str:

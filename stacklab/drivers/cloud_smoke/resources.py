@@ -26,9 +26,10 @@ class Resources:
         self._prefix = prefix
         self._has_volumes = has_volumes
 
-    def upload_image(self, tenant: Mapping[str, str]) -> None:
-        """Upload kernel, RAM disk, and the image that names both."""
+    def upload_image(self, tenant: Mapping[str, str], *, is_public: bool = False) -> None:
+        """Upload kernel, RAM disk, and the image that names both; for our project, or for all."""
         ids = {}
+        visibility = "public" if is_public else "shared"
         # Not as aki and ari: live migration compares these with what QEMU finds, which is raw.
         for word in ("kernel", "ramdisk"):
             uploaded = self._cloud.create_image(
@@ -36,6 +37,7 @@ class Resources:
                 filename=tenant[word],
                 disk_format="raw",
                 container_format="bare",
+                visibility=visibility,
                 wait=True,
             )
             ids[f"{word}_id"] = uploaded.id
@@ -44,6 +46,7 @@ class Resources:
             filename=tenant["disk"],
             disk_format="raw",
             container_format="bare",
+            visibility=visibility,
             wait=True,
             os_command_line=tenant["command_line"],
             **ids,
@@ -61,20 +64,26 @@ class Resources:
     def make_networks(self, external: Mapping[str, str]) -> None:
         """Make the tenants' network, the external one, a router, and rules that let us in."""
         network = self._cloud.network
-        tenant = network.create_network(name=self.full_name("network"))
-        subnet = network.create_subnet(
-            name=self.full_name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
-        )
+        subnet = self.make_tenant_network()
         self._make_security_group()
         if not external["name"]:
-            self._make_external(external)
+            self.make_external(external)
         outside_id = self._outside_id(external)
         router = network.create_router(
             name=self.full_name("router"), external_gateway_info={"network_id": outside_id}
         )
         network.add_interface_to_router(router, subnet_id=subnet.id)
 
-    def _make_external(self, external: Mapping[str, str]) -> None:
+    def make_tenant_network(self) -> Any:  # noqa: ANN401  openstacksdk's
+        """Make the tenants' network, and return its subnet."""
+        network = self._cloud.network
+        tenant = network.create_network(name=self.full_name("network"))
+        return network.create_subnet(
+            name=self.full_name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
+        )
+
+    def make_external(self, external: Mapping[str, str]) -> None:
+        """Make the network that floating addresses come from."""
         network = self._cloud.network
         outside = network.create_network(
             name=self.full_name("external"),
@@ -95,9 +104,9 @@ class Resources:
     def _outside_id(self, external: Mapping[str, str]) -> str:
         """Return the id of the external network: the installer's, or ours."""
         name = external["name"] or self.full_name("external")
-        return str(self._network(name).id)
+        return str(self.network(name).id)
 
-    def _network(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
+    def network(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
         """Return a network; find_network would ask twice, as if the name were an id."""
         for network in self._cloud.network.networks(name=name):
             return network
@@ -120,7 +129,7 @@ class Resources:
         compute = self._cloud.compute
         image = self._cloud.image.find_image(self.full_name("image"), ignore_missing=False)
         flavor = compute.find_flavor(self.full_name("flavor"), ignore_missing=False)
-        tenant = self._network(self.full_name("network"))
+        tenant = self.network(self.full_name("network"))
         for guest in guests:
             compute.create_server(
                 name=self.full_name(guest.name),

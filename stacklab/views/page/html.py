@@ -6,16 +6,12 @@ beside it as JSON, which the page's script lists, and searches for what was clic
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from stacklab.checks import report
@@ -37,8 +33,8 @@ from stacklab.views.checks.heat import (
 )
 from stacklab.views.drawing import graph
 from stacklab.views.page import cloud
+from stacklab.views.page.parts import TEMPLATES, load_template, policy_hash
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest
 _MOST_LINKS = 200  # to the checks that a cause explains; the list of all checks has the rest
 _MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
@@ -82,13 +78,13 @@ def page_parts(run: Outcome) -> Iterator[str]:
     verdict = report.verdict(counts)
     grids = build_grids(run.lab, run.results)
     bad = _bad_places(run.results, grids)
-    css = (_TEMPLATES / "report.css").read_text()
-    js = (_TEMPLATES / "report.js").read_text()
+    css = (TEMPLATES / "report.css").read_text()
+    js = (TEMPLATES / "report.js").read_text()
     count_of_status = dict(counts)
     head_counts: list[tuple[str, str, object]] = []
     for status, words in _COUNT_WORDS.items():
         head_counts.append((status, words, count_of_status[status]))
-    yield from _load_template().generate(
+    yield from load_template("report.html").generate(
         lab=run.lab,
         verdict=verdict,
         sign=_SIGNS[verdict],
@@ -115,23 +111,11 @@ def page_parts(run: Outcome) -> Iterator[str]:
         bands=_band_texts(),
         layers=report.by_layer(run.results),
         css=Markup(css),
-        css_hash=_policy_hash(css),
+        css_hash=policy_hash(css),
         js=Markup(js),
-        js_hash=_policy_hash(js),
+        js_hash=policy_hash(js),
         data=map(Markup, _data_parts(run)),
     )
-
-
-def _load_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = report.clean
-    return environment.get_template("report.html")
 
 
 def _legend_of_cuts(grids: Iterable[Grid]) -> list[tuple[str, str]]:
@@ -176,12 +160,6 @@ def _band_texts() -> list[str]:
     limits = [f"{limit:g}" for limit in BANDS_MS]
     between = [f"{low}-{high}" for low, high in pairwise(limits)]
     return [f"<{limits[0]}", *between, f"≥{limits[-1]}"]
-
-
-def _policy_hash(text: str) -> str:
-    """Return what a Content-Security-Policy knows an inline script or style by."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return "sha256-" + base64.b64encode(digest).decode()
 
 
 @dataclass(frozen=True, slots=True)

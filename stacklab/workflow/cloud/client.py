@@ -133,8 +133,8 @@ def write_clouds_yaml(context: Context, name: str) -> Mapping[str, str | None]:
 
 def run(context: Context, name: str, words: Sequence[str]) -> int:
     """Run the client `openstack` with these words in our terminal; returns its exit code."""
-    command = dataclasses.replace(_openstack(context, name, words), interactive=True)
-    return context.runner.run(command).exit_code
+    in_terminal = dataclasses.replace(command(context, name, words), interactive=True)
+    return context.runner.run(in_terminal).exit_code
 
 
 def quietly(context: Context, name: str, words: Sequence[str]) -> Callable[[], None]:
@@ -142,17 +142,17 @@ def quietly(context: Context, name: str, words: Sequence[str]) -> Callable[[], N
 
     What it needs is prepared at once. Raises LabError for a lab that is not up or has no cloud.
     """
-    command = dataclasses.replace(_openstack(context, name, words), timeout_s=_QUIET_S)
+    quiet = dataclasses.replace(command(context, name, words), timeout_s=_QUIET_S)
 
     def run_it() -> None:
         # Whoever waits for its request misses that, and says so.
         with contextlib.suppress(ToolError):
-            context.runner.run(command)
+            context.runner.run(quiet)
 
     return run_it
 
 
-def _openstack(context: Context, name: str, words: Sequence[str]) -> Command:
+def command(context: Context, name: str, words: Sequence[str]) -> Command:
     """Return the client with these words, once its credentials and its venv are there."""
     variables = write_clouds_yaml(context, name)
     prepare_venv(context)

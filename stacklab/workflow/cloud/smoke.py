@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from stacklab import files, locks
 from stacklab.checks.cloud.proof import computes_of
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import INDENT, printable
-from stacklab.images import catalogue, root, store
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command
-from stacklab.providers import registry
 from stacklab.tools import ssh
-from stacklab.workflow.cloud import client
+from stacklab.workflow.cloud import client, tenant
 from stacklab.workflow.context import Context, running_lab
 
 _DRIVER = "stacklab.drivers.cloud_smoke"
@@ -29,9 +25,6 @@ _WAIT_S = 5.0
 _MOST_RESULTS = 200
 _ROW = "cloud"  # of the progress
 _PREFIX = "stacklab-smoke"
-# Where an image that has OpenStack has the tenants' kernel and initial RAM disk.
-_TENANT = "/usr/lib/stacklab/tenant"
-_TENANT_DISK_BYTES = 1024 * 1024  # glance wants a disk; nothing is on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +154,8 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
         "can_migrate": access.can_migrate,
         "dashboard_url": access.dashboard_url,
         "clues": _clues(lab, paths, access),
-        "external": _external(access.external),
-        "tenant": _tenant(context, paths, public_key),
+        "external": external_orders(access.external),
+        "tenant": tenant.extract(context, paths, public_key),
         "key": str(paths.private_key),
         "public_key": public_key,
         "known_hosts": str(known_hosts),
@@ -177,7 +170,8 @@ def _clues(lab: Lab, paths: LabPaths, access: CloudAccess) -> Mapping[str, objec
     return {"argv": command.argv, "stdin": (command.stdin or b"").decode()}
 
 
-def _external(network: ExternalNetwork) -> Mapping[str, str]:
+def external_orders(network: ExternalNetwork) -> Mapping[str, str]:
+    """Return an external network as the drivers take it."""
     return {
         "name": network.name,
         "physical_network": network.physical_network,
@@ -186,58 +180,3 @@ def _external(network: ExternalNetwork) -> Mapping[str, str]:
         "first": str(network.pool[1]),
         "last": str(network.pool[-2]),
     }
-
-
-def _tenant(context: Context, paths: LabPaths, public_key: str) -> Mapping[str, str]:
-    """Take the tenants' image out of an image of nodes; no node is asked for it."""
-    disk = root.ensure(context.host, _image_with_tenant(context, paths), context.runner)
-    kernel = _extract(context, disk, "vmlinuz", paths.cloud / "tenant-kernel")
-    ramdisk = _extract(context, disk, "initrd.gz", paths.cloud / "tenant-ramdisk")
-    empty_disk = paths.cloud / "tenant-disk"
-    empty_disk.write_bytes(bytes(_TENANT_DISK_BYTES))
-    # Nova drops an image's property that is longer than 255 characters.
-    key = base64.b64encode(public_key.encode()).decode()
-    return {
-        "kernel": str(kernel),
-        "ramdisk": str(ramdisk),
-        "disk": str(empty_disk),
-        "command_line": f"console=ttyS0 no_timer_check panic=5 stacklab.key={key}",
-    }
-
-
-def _image_with_tenant(context: Context, paths: LabPaths) -> str:
-    """Return the lab's own image, if its bake has made one for tenants, or another such image."""
-    record = registry.read(paths)
-    assert record is not None, "running_lab has read it"
-    images = catalogue.load()
-    baked = [name for name, image in images.items() if image.bake]
-    stored = [image for image in store.everything(context.host) if image.name in baked]
-    keys = [image.key for image in stored]
-    if record.image in keys:
-        return record.image
-    if not keys:
-        raise LabError(
-            f"no image of this host has a tenants' image in it (lab {paths.name}'s has none)",
-            hint=f"./invoke image.build {baked[0]}",
-        )
-    return keys[-1]
-
-
-def _extract(context: Context, disk: root.RootDisk, name: str, target: Path) -> Path:
-    """Copy a file out of the image's file system, which needs neither root nor a mount."""
-    target.unlink(missing_ok=True)
-    # debugfs takes its request apart at blanks: the path of the home must not be in it.
-    request = f"dump {_TENANT}/{name} {target.name}"
-    command = Command(
-        argv=("debugfs", "-R", request, f"{disk.path}?offset={disk.offset}"),
-        what=f"reading {name} out of the image",
-        cwd=target.parent,
-        timeout_s=60,
-    )
-    context.runner.run(command)
-    if not target.is_file() or target.stat().st_size == 0:
-        raise LabError(
-            f"image {disk.path.stem} does not have {_TENANT}/{name}",
-            hint="a lab with image debian-12-openstack has it: ./invoke lab.up openstack-3node",
-        )
-    return target

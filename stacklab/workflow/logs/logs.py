@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,8 @@ from stacklab.workflow.context import Context, not_up
 from stacklab.workflow.logs import node as logs_node
 from stacklab.workflow.logs.host import Host
 from stacklab.workflow.masking import known_secrets, masked
+from stacklab.workflow.trace.lines import line_text
+from stacklab.workflow.trace.requests import known as known_request
 
 # Stands near the top of every bundle's index: only such a directory is replaced.
 MARK = '<meta name="generator" content="stacklab lab.logs">'
@@ -39,13 +41,14 @@ _OF_ITS_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 _MOST_BYTES = 64 * 1024 * 1024
 _FULL = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
 _AT_ONCE = 8
+_MINUTES = 60.0  # how far back requests are looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A file of the bundle; with `why_not`, one that could not be collected (its `size` is 0)."""
 
-    section: str  # host, a node's name, answers
+    section: str  # host, a node's name, answers, requests
     path: str
     title: str
     size: int = 0
@@ -75,10 +78,18 @@ class Written:
     bundle: Bundle
 
 
-def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], str]) -> Written:
+def collect(
+    context: Context,
+    name: str,
+    out: str,
+    *,
+    index: Callable[[Bundle], str],
+    requests: Sequence[str] = (),
+) -> Written:
     """Write the bundle: a directory, or an archive if `out` ends in .tar.gz or is "".
 
-    `index` renders the page. Raises LabError if nothing of the lab exists, or if the
+    `index` renders the page. Of `requests`, ids of the cloud's, what its services have logged in
+    the last hour is a file each. Raises LabError if nothing of the lab exists, or if the
     bundle can't be written.
     """
     paths = context.host.lab(name)
@@ -99,7 +110,7 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
         if is_archive:
             name_inside = target.name.removesuffix(".tar.gz").removesuffix(".tgz")
         inside = work / name_inside
-        bundle = _Collecting(context, paths, inside).run()
+        bundle = _Collecting(context, paths, inside).run(requests)
         _write_file(inside / "index.html", index(bundle).encode())
         _move_to_target(inside, target, work, is_archive=is_archive)
     except OSError as error:
@@ -175,7 +186,7 @@ class _Collecting:
         self._fetched: list[int] = []  # from nodes; several threads append
         self._secrets = known_secrets(paths)
 
-    def run(self) -> Bundle:
+    def run(self, requests: Sequence[str]) -> Bundle:
         """Collect this host's files, then the nodes', then the rendered answers."""
         self._root.mkdir(mode=0o700)
         lab_record = self._record()
@@ -192,6 +203,8 @@ class _Collecting:
             for name, node_logs in zip(names, collected, strict=True):
                 self._add_node(name, node_logs)
         self._add_answers()
+        for request_id in requests:
+            self._add_request(request_id)
         return Bundle(
             lab=self._paths.name,
             taken_at=time.time(),
@@ -271,6 +284,23 @@ class _Collecting:
             node_logs = logs_node.collect(self._paths, self._context.runner, name)
             self._fetched.append(sum(map(len, node_logs.files.values())))
             return node_logs
+
+    def _add_request(self, request_id: str) -> None:
+        """Add what the cloud's services have logged about a request."""
+        text, why_not = "", ""
+        try:
+            name = self._paths.name
+            trace = known_request(self._context, name, request_id, since_minutes=_MINUTES)
+            text = "".join(f"{line_text(line)}\n" for line in trace.lines)
+        except LabError as error:
+            why_not = error.message
+        self._add_item(
+            section="requests",
+            path=logs_node.safe_path(f"requests/{request_id}.log"),
+            title=f"{request_id}: what services have logged about it",
+            text=text,
+            why_not=why_not,
+        )
 
     def _add_answers(self) -> None:
         """Add the rendered answer files, as they were written for the nodes."""

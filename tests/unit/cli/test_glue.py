@@ -74,6 +74,12 @@ def test_all_tasks_are_there() -> None:
         "mirror.fill",
         "test.all",
         "test.consumers",
+        "trace.boot",
+        "trace.detail",
+        "trace.messages",
+        "trace.request",
+        "trace.run",
+        "trace.volume",
     ]
     assert tasks.ns["test"] is tasks.ns["test.all"]
 

@@ -19,7 +19,7 @@ from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.views import cloud as views
 from stacklab.workflow import placing
-from stacklab.workflow.cloud import client, smoke
+from stacklab.workflow.cloud import client, smoke, tenant
 from tests.unit.test_certificate import AUTHORITY, KEY, fake_openssl
 from tests.unit.workflow.fake_host import FakeHost, host
 
@@ -47,7 +47,7 @@ def up(host: FakeHost, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
         size_bytes=0,
         mtime_ns=0,
     )
-    monkeypatch.setattr(smoke.root, "ensure", lambda *_arguments: disk)
+    monkeypatch.setattr(tenant.root, "ensure", lambda *_arguments: disk)
     monkeypatch.setattr(client, "prepare_venv", lambda _context: None)
     host.runner.on("debugfs", answer=extract)
     return host

@@ -70,6 +70,8 @@ for application in amqp10_common aten credentials_obfuscation cuttlefish enough 
     stdout_formatter syslog sysmon_handler systemd; do
     ln -sfn -t /usr/lib/stacklab/rabbitmq/plugins /usr/lib/rabbitmq/lib/*/plugins/"$application"-[0-9]*
 done
+# rabbitmqctl itself.
+ln -sfn -t /usr/lib/stacklab/rabbitmq /usr/lib/rabbitmq/lib/*/escript
 
 install -d /etc/systemd/system/multi-user.target.wants
 ln -sf /etc/systemd/system/stacklab-controller.target /etc/systemd/system/multi-user.target.wants/

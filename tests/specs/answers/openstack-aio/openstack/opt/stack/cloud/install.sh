@@ -64,6 +64,8 @@ for application in amqp10_common aten credentials_obfuscation cuttlefish enough 
     stdout_formatter syslog sysmon_handler systemd; do
     ln -sfn -t /usr/lib/stacklab/rabbitmq/plugins /usr/lib/rabbitmq/lib/*/plugins/"$application"-[0-9]*
 done
+# rabbitmqctl itself.
+ln -sfn -t /usr/lib/stacklab/rabbitmq /usr/lib/rabbitmq/lib/*/escript
 
 # A host whose KVM does not nest gives its nodes none.
 [ -c /dev/kvm ] || sed -i 's/^virt_type = kvm$/virt_type = qemu/' /etc/nova/nova.conf

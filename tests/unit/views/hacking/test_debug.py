@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from stacklab.tools.dap import Frame, Stop
-from stacklab.views import debug as views
+from stacklab.views.hacking import debug as views
 from stacklab.workflow.debug.breaking import Hit
 from tests.hostile.test_tasks import EVERYTHING
 from tests.unit.workflow.debug.test_debug import service

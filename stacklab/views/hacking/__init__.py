@@ -1,0 +1,1 @@
+"""Debuggers, traces, messages, source and tests of a cloud, for people and as JSON."""
