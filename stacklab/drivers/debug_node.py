@@ -8,6 +8,7 @@ Runs on the node as root, in one piece with `node_units`, with nothing but Pytho
     python3 - give UNIT... --for WORD --set NAME=VALUE     variables, and no debugger
     python3 - take UNIT... --for WORD                      without these
     python3 - find UNIT FILE          where that unit's Python has a source file, or a package
+    python3 - report UNIT             what its main process does: threads, greenlets, options
 
 All that is changed is a drop-in for the unit, and the unit is restarted. `attach` has its program
 import the hook that lies in DIRECTORY; `debug_hook.py` says what that does. `detach` also takes
@@ -25,6 +26,7 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -57,10 +59,12 @@ from stacklab.drivers.node_units import (
 DIRECTORY = "/usr/local/lib/stacklab-debug"  # the hook and debugpy
 _FIRST_PORT = 5678  # debugpy's own
 _PORTS_PER_UNIT = 10
+_REPORT_S = 1.0  # between two looks at a report
 _SETTLED_S = 3.0  # after one process listens, others of the same unit follow soon
 # Where a package that the debugged program would import lies, as its own interpreter finds it.
 _FIND = """\
 import importlib.util, os, sys
+sys.path[:] = [path for path in sys.path if path]  # without the current directory
 name = sys.argv[1]
 top = name.split("/")[0].removesuffix(".py")
 spec = importlib.util.find_spec(top) if top.isidentifier() else None
@@ -108,11 +112,53 @@ def find(name: str, file: str) -> None:
     if Path(file).is_absolute():
         place = file if Path(file).exists() else ""
     else:
-        # -I: without the current directory, which is on the path of what is given by -c.
-        place = call(unit.python, "-I", "-c", _FIND, file).strip()
+        path = ":".join(unit.python_path)
+        place = call("env", f"PYTHONPATH={path}", unit.python, "-c", _FIND, file).strip()
     if not place:
         raise NodeError(f"{unit.python} of {name} finds no {file}")
     write(path=place)
+
+
+def report(name: str, limit_s: float) -> None:
+    """Have a unit's main process write a Guru Meditation Report, and write its lines.
+
+    Source: docs.openstack.org/oslo.reports, "Usage": it is asked for by SIGUSR2.
+    """
+    pid = call("systemctl", "show", "--property=MainPID", "--value", name).strip()
+    if not _catches_report_signal(pid):
+        raise NodeError(f"{name} does not write reports: its main process would end of SIGUSR2")
+    since = time.time()
+    os.kill(int(pid), signal.SIGUSR2)
+    deadline = time.monotonic() + limit_s
+    argv = ("journalctl", "-q", "-o", "cat", "-u", name, f"--since=@{int(since)}")
+    lines: list[str] = []
+    while time.monotonic() < deadline:
+        before = lines
+        lines = _report_of(call(*argv).splitlines())
+        # It has a thousand lines, which come one by one.
+        if lines and lines == before:
+            break
+        time.sleep(_REPORT_S)
+    if not lines:
+        raise NodeError(f"{name} has written no report in {limit_s:.0f} s: is it stopped?")
+    for line in lines:
+        write(line=line)
+
+
+def _report_of(lines: Sequence[str]) -> list[str]:
+    """Return the last report among the lines of a journal."""
+    starts = [number for number, line in enumerate(lines) if "Guru Meditation" in line]
+    return list(lines[starts[-1] - 1 if starts[-1] else 0 :]) if starts else []
+
+
+def _catches_report_signal(pid: str) -> bool:
+    """Return True if a process has a handler for SIGUSR2, which would end it otherwise."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    found = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
 def _hook_lines(unit: Unit, variables: Sequence[str]) -> list[str]:
@@ -133,11 +179,7 @@ def _hook_lines(unit: Unit, variables: Sequence[str]) -> list[str]:
         # systemctl shows a command with its variables put in, so that a $ is only that.
         start = " ".join(quote(word).replace("$", "$$") for word in argv)
         return [environment_line(settings), "ExecStart=", f"ExecStart={start}"]
-    path = [DIRECTORY]
-    for setting in shlex.split(unit.environment):
-        if setting.startswith("PYTHONPATH="):
-            path.append(setting.partition("=")[2])
-    settings.append(f"PYTHONPATH={':'.join(path)}")
+    settings.append(f"PYTHONPATH={':'.join([DIRECTORY, *unit.python_path])}")
     # Some are only up when a long import is over.
     return [environment_line(settings), "TimeoutStartSec=infinity"]
 
@@ -181,7 +223,7 @@ def _compile(python: str) -> None:
 def main(words: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
     parser = argparse.ArgumentParser()
-    orders = ("look", "attach", "give", "take", "detach", "find")
+    orders = ("look", "attach", "give", "take", "detach", "find", "report")
     parser.add_argument("order", choices=orders)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--for", dest="word", choices=tuple(GIVEN), default="patience")
@@ -200,6 +242,8 @@ def main(words: list[str]) -> int:
             take(chosen.names, [GIVEN[chosen.word]], chosen.limit)
         elif chosen.order == "detach":
             take(chosen.names, [HOOKED, GIVEN["patience"]], chosen.limit)
+        elif chosen.order == "report":
+            report(first, chosen.limit)
         else:
             find(first, chosen.names[1])
     except NodeError as error:

@@ -1,12 +1,13 @@
-"""Units of systemd on a node, and what is added to them until the node boots again.
+"""Units of systemd on a node, and what is added to them for a while.
 
 Runs on the node, in one piece with the program that imports it (see `nodes.programs`), with nothing
-but Python's own library. All that is changed is drop-ins for a unit below /run, which systemd reads
-beside the unit itself.
+but Python's own library. All that is changed is drop-ins for a unit, which systemd reads beside the
+unit itself; most of them are below /run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -22,13 +23,18 @@ HOOKED = "stacklab-debug.conf"  # its processes listen for a debugger
 GIVEN = {
     "patience": "stacklab-debug-calm.conf",  # it waits longer for others
     "detail": "stacklab-trace-detail.conf",  # it logs more
+    # It imports other code. Systemd reads drop-ins in the order of their names, and a variable's
+    # last value counts: that of a debugger.
+    "source": "stacklab-code.conf",
 }
-DROP_INS = "/run/systemd/system"
+DROP_INS = "/run/systemd/system"  # which a boot empties
+_LASTING_DROP_INS = "/etc/systemd/system"
 _RECORDS = "/run/stacklab-debug"
-_PROPERTIES = "Id,ExecStart,Environment,User,ActiveState,SubState"
+_PROPERTIES = "Id,ExecStart,Environment,User,ActiveState,SubState,MainPID,NRestarts"
 _ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 _CALL_S = 60
 POLL_S = 0.5
+STAYS_S = 3.0  # a program that can't import its code ends in that time
 _LINES = 5  # of a journal
 WORDS_MAX = 500
 
@@ -45,6 +51,8 @@ class Unit:
         self.user = properties.get("User") or "root"
         self.state = properties.get("ActiveState", "")
         self.environment = properties.get("Environment", "")
+        # Of one start: another has another.
+        self.start = (properties.get("MainPID", ""), properties.get("NRestarts", ""))
         found = _ARGUMENTS.search(properties.get("ExecStart", ""))
         self.argv = found.group(1).split() if found else []
         self.is_uwsgi = bool(self.argv) and "uwsgi" in Path(self.argv[0]).name
@@ -78,6 +86,14 @@ class Unit:
                 return str(Path(self.argv[self.argv.index(option) + 1], "bin", "python3"))
         beside = Path(program).with_name("python3")
         return str(beside) if beside.exists() else "/usr/bin/python3"
+
+    @property
+    def python_path(self) -> list[str]:
+        """Return the directories that its environment adds to Python's own."""
+        for word in shlex.split(self.environment):
+            if word.startswith("PYTHONPATH="):
+                return [part for part in word.partition("=")[2].split(":") if part]
+        return []
 
     @property
     def is_hooked(self) -> bool:
@@ -143,6 +159,8 @@ def take(names: Sequence[str], files: Sequence[str], limit_s: float) -> None:
             changed.append(name)
         for path in drop_ins:
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others may be there
+                path.parent.rmdir()
         if HOOKED in files:
             shutil.rmtree(records(name), ignore_errors=True)
     restart(changed)
@@ -152,7 +170,7 @@ def take(names: Sequence[str], files: Sequence[str], limit_s: float) -> None:
 def put(unit: Unit, file: str, lines: Sequence[str]) -> bool:
     """Write a drop-in; returns False if it is there with the same lines."""
     path = drop_in(unit.name, file)
-    text = "\n".join(["# stacklab: it is gone at the next boot", "[Service]", *lines, ""])
+    text = "\n".join(["# stacklab has made this, for a while", "[Service]", *lines, ""])
     try:
         if path.read_text() == text:
             return False
@@ -167,7 +185,8 @@ def put(unit: Unit, file: str, lines: Sequence[str]) -> bool:
 
 def drop_in(name: str, file: str) -> Path:
     """Return the path of a unit's drop-in."""
-    return Path(DROP_INS, f"{name}.d", file)
+    root = _LASTING_DROP_INS if file == GIVEN["source"] else DROP_INS
+    return Path(root, f"{name}.d", file)
 
 
 def records(name: str) -> Path:
@@ -183,15 +202,27 @@ def restart(names: Sequence[str]) -> None:
 
 
 def wait_until_active(names: Sequence[str], limit_s: float) -> None:
-    """Wait for units that were restarted; raises NodeError for one that does not start."""
+    """Wait for units that were restarted; raises NodeError for one that does not start and stay.
+
+    To systemd a program is active as soon as it was started.
+    """
     deadline = time.monotonic() + limit_s
     for name in names:
         while _has_job(name) or unit_of(name).state != "active":
             if time.monotonic() > deadline:
-                raise NodeError(
-                    f"{name} ({unit_of(name).state}) does not start: {last_words(name)}"
-                )
+                raise _does_not_start(name)
             time.sleep(POLL_S)
+    if names:
+        before = {name: unit_of(name).start for name in names}
+        time.sleep(STAYS_S)
+        for name in names:
+            unit = unit_of(name)
+            if unit.state != "active" or unit.start != before[name]:
+                raise _does_not_start(name)
+
+
+def _does_not_start(name: str) -> NodeError:
+    return NodeError(f"{name} ({unit_of(name).state}) does not start: {last_words(name)}")
 
 
 def _has_job(name: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
+_USTAR_PATH = 100  # characters that every path may have; some may have more
 _BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
 
 
@@ -36,9 +37,14 @@ def image(content: Mapping[str, Entry]) -> bytes:
 
 
 def tar(content: Mapping[str, Entry]) -> bytes:
-    """Return a ustar archive with owners by name: each system gives `stack` a uid of its own."""
+    """Return a ustar archive with owners by name: each system gives `stack` a uid of its own.
+
+    With a long path in it, it is GNU tar's own form.
+    """
+    is_long = any(len(path) > _USTAR_PATH for path in content)
+    form = tarfile.GNU_FORMAT if is_long else tarfile.USTAR_FORMAT
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         for path, entry in content.items():
             _add_member(archive, path, entry)
     return buffer.getvalue()

@@ -11,79 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.nodes import programs
-
-SYSTEMCTL = """\
-#!/usr/bin/env python3
-import json, os, pathlib, sys
-root = pathlib.Path(os.environ["FAKE_ROOT"])
-units = json.loads((root / "units.json").read_text())
-words = sys.argv[1:]
-with (root / "calls").open("a") as calls:
-    calls.write(" ".join(words) + "\\n")
-if words[0] == "show":
-    import fnmatch
-    blocks = [u for u in units if fnmatch.fnmatch(u["Id"], words[-1])]
-    print("\\n\\n".join("\\n".join(f"{k}={v}" for k, v in u.items()) for u in blocks))
-"""
-ENVIRONMENT = "EVENTLET_NO_GREENDNS=yes"
+from stacklab.drivers import debug_node
+from tests.contract.units_of_a_node import make_node, run_program
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """A directory that stands for a node's file system and its systemd."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {
-        "systemctl": SYSTEMCTL,
-        "journalctl": "#!/bin/sh\necho 'ImportError: no module named nova'\n",
-        "nova-compute": f"#!{sys.executable}\n",
-        "by-env": "#!/usr/bin/env python3\n",
-        "mariadbd": "\x7fELF",
-        "uwsgi_python3": "\x7fELF",
-    }.items():
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    arguments = {
-        "nova-compute": f"{programs}/nova-compute --config-file=/etc/nova/nova.conf",
-        "by-env": f"{programs}/by-env",
-        "mariadb": f"{programs}/mariadbd",
-        "keystone": f"{programs}/uwsgi_python3 --ini /etc/k$e%y.ini",
-    }
-    units = [
-        {
-            "Id": f"stacklab-{name}.service",
-            "ExecStart": f"{{ path=x ; argv[]={words} ; ignore_errors=no ; pid=0 }}",
-            "Environment": ENVIRONMENT,
-            "User": "root",
-            "ActiveState": "active",
-        }
-        for name, words in arguments.items()
-    ]
-    (tmp_path / "units.json").write_text(json.dumps(units))
-    return tmp_path
+    return make_node(tmp_path)
 
 
 def run(node: Path, *words: str) -> tuple[list[Mapping[str, object]], int]:
-    """Run the program, with its places below the node's directory."""
-    text = programs.source_of("debug_node").decode()
-    for place in (
-        '"/run/systemd/system"',
-        '"/run/stacklab-debug"',
-        '"/usr/local/lib/stacklab-debug"',
-    ):
-        assert place in text
-        text = text.replace(place, f'"{node}{place[1:]}')
-    done = subprocess.run(
-        [sys.executable, "-", *words],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PATH": f"{node}/bin:{os.environ['PATH']}", "FAKE_ROOT": str(node)},
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()], done.returncode
+    return run_program("debug_node", node, *words)
 
 
 def drop_in(node: Path, service: str, name: str = "stacklab-debug.conf") -> Path:
@@ -207,3 +145,44 @@ def test_processes_are_those_of_the_unit_that_live(node: Path) -> None:
     lines, _ = run(node, "look", unit.removesuffix("compute.service"))
     # This test's process is in no unit of that name, and the other is not there.
     assert lines[0]["processes"] == []
+
+
+def test_a_file_of_another_source_wins_over_the_packages(node: Path) -> None:
+    (node / "mine" / "email").mkdir(parents=True)
+    for name in ("__init__.py", "message.py"):
+        (node / "mine" / "email" / name).write_text("")
+    units = json.loads((node / "units.json").read_text())
+    for unit in units:
+        unit["Environment"] = f"A=b PYTHONPATH={node}/mine"
+    (node / "units.json").write_text(json.dumps(units))
+    lines, _ = run(node, "find", "stacklab-nova-compute.service", "email/message.py")
+    assert lines[0]["path"] == f"{node}/mine/email/message.py"
+
+
+@pytest.mark.parametrize(("handler", "is_caught"), [("signal.SIG_DFL", False), ("print", True)])
+def test_only_a_process_that_catches_the_signal_is_asked_for_a_report(
+    handler: str, is_caught: bool
+) -> None:
+    text = (
+        f"import signal, time; signal.signal(signal.SIGUSR2, {handler}); "
+        "print(1, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert debug_node._catches_report_signal(str(process.pid)) is is_caught
+        process.kill()
+
+
+def test_of_a_journal_the_last_report_is_taken() -> None:
+    lines = [
+        "====",
+        "====  Guru Meditation  ====",
+        "old",
+        "a message",
+        "====",
+        "==  Guru Meditation  ==",
+        "new",
+    ]
+    assert debug_node._report_of(lines) == ["====", "==  Guru Meditation  ==", "new"]
+    assert debug_node._report_of(["a message"]) == []

@@ -54,6 +54,7 @@ FILES = (
     "test_stack_kits.py",
     "test_openstack.py",
     "test_trace.py",
+    "test_source.py",
     "test_debug.py",
     "test_openstack_linuxbridge.py",
     "test_ci_recipes.py",

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.labs import CLOUD, as_kind
-from tests.live.remains import assert_gone
+from tests.live.labs import CLOUD
 from tests.live.typed import Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
@@ -22,16 +21,6 @@ BACK_S = "240"
 of_all_services = pytest.mark.skipif(
     not os.environ.get("STACKLAB_EVERY_STEP"), reason="only with STACKLAB_EVERY_STEP=1"
 )
-
-
-@pytest.fixture(scope="module")
-def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
-    """Bring openstack-3node up, once for this file."""
-    stacklab.ok("image.build", "debian-12-openstack")
-    up = stacklab.ok("lab.up", CLOUD, *as_kind(kind))
-    yield up
-    stacklab.ok("lab.destroy", CLOUD)
-    assert_gone(CLOUD)
 
 
 def listed(stacklab: Stacklab) -> dict[tuple[str, str], dict[str, Any]]:
@@ -165,6 +154,22 @@ def test_a_reboot_undoes_it(stacklab: Stacklab, cloud: Run) -> None:
     stacklab.ok("debug.detach", CLOUD)
 
 
+def test_a_service_reports_what_it_does_and_goes_on(
+    stacklab: Stacklab, cloud: Run, tmp_path: Path
+) -> None:
+    main_process = "systemctl show -p MainPID --value stacklab-nova-scheduler"
+    before = stacklab.on(CLOUD, "controller", main_process)
+    text = stacklab.ok("cloud.report", CLOUD, "nova-scheduler").out
+    for word in ("Guru Meditation", "Green Threads", "Configuration", "service_down_time"):
+        assert word in text
+    password = next(line for line in text.splitlines() if line.strip().startswith("password ="))
+    assert password.split("=")[1].strip() == "***"
+    assert stacklab.on(CLOUD, "controller", main_process) == before
+    run = stacklab.run("cloud.report", CLOUD, "placement")
+    assert run.code != 0
+    assert "does not write reports" in flat(run.err) or "has written no report" in flat(run.err)
+
+
 def test_what_is_wrong_is_said_before_anything_is_restarted(stacklab: Stacklab, cloud: Run) -> None:
     for words, text in (
         (("nova-compte", "nova/x.py:1"), "did you mean nova-compute?"),
@@ -179,6 +184,7 @@ def test_what_is_wrong_is_said_before_anything_is_restarted(stacklab: Stacklab, 
 
 
 def test_no_tunnel_outlives_its_lab(stacklab: Stacklab, cloud: Run) -> None:
+    """The last test with this cloud."""
     stacklab.ok("debug.attach", CLOUD, "keystone", "--no-patience")
     stacklab.ok("lab.down", CLOUD)
     found = subprocess.run(
