@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 
 MARK = "stacklab-was-here"
 BACK_S = "240"
-STARTED_WITHIN_S = 2.0  # after a file was saved
+STARTED_WITHIN_S = 10.0  # after a file was saved; 1 to 2 on a machine with nothing else to do
 
 
 def git(tree: Path, *words: str) -> None:
@@ -94,6 +94,7 @@ def test_a_saved_file_is_there_at_once(stacklab: Stacklab, glance: Path) -> None
             'date +%s.%N -d "$(systemctl show --value -p InactiveExitTimestamp stacklab-glance)"',
         )
         # The unit's own time is in whole seconds.
+        print(f"the service was started {float(began) - saved_at:.1f} s after the file was saved")
         assert float(began) - saved_at < STARTED_WITHIN_S
     finally:
         watching.kill()
