@@ -124,7 +124,7 @@ def report(name: str, limit_s: float) -> None:
 
     Source: docs.openstack.org/oslo.reports, "Usage": it is asked for by SIGUSR2.
     """
-    pid = call("systemctl", "show", "--property=MainPID", "--value", name).strip()
+    pid = unit_of(name).pid
     if not _catches_report_signal(pid):
         raise NodeError(f"{name} does not write reports: its main process would end of SIGUSR2")
     since = time.time()

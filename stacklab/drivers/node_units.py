@@ -29,6 +29,7 @@ GIVEN = {
 }
 DROP_INS = "/run/systemd/system"  # which a boot empties
 _LASTING_DROP_INS = "/etc/systemd/system"
+SOURCES = "/opt/stacklab-source"  # of projects, which units import in place of their packages
 _RECORDS = "/run/stacklab-debug"
 _PROPERTIES = "Id,ExecStart,Environment,User,ActiveState,SubState,MainPID,NRestarts"
 _ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
@@ -51,8 +52,9 @@ class Unit:
         self.user = properties.get("User") or "root"
         self.state = properties.get("ActiveState", "")
         self.environment = properties.get("Environment", "")
+        self.pid = properties.get("MainPID", "")
         # Of one start: another has another.
-        self.start = (properties.get("MainPID", ""), properties.get("NRestarts", ""))
+        self.start = (self.pid, properties.get("NRestarts", ""))
         found = _ARGUMENTS.search(properties.get("ExecStart", ""))
         self.argv = found.group(1).split() if found else []
         self.is_uwsgi = bool(self.argv) and "uwsgi" in Path(self.argv[0]).name

@@ -10,7 +10,7 @@ Runs on the node as root, in one piece with `node_units`, with nothing but Pytho
     python3 - restart PROJECT UNIT...
     python3 - revert PROJECT UNIT...          remove the tree, and restart the units
 
-The tree lies below DIRECTORY, which `PYTHONPATH` of a drop-in names: unlike what `debug_node` does,
+The tree lies below SOURCES, which `PYTHONPATH` of a drop-in names: unlike what `debug_node` does,
 it outlives a boot. `--limit SECONDS` is how long a restart may take. Writes a line of JSON for each
 thing; a last line {"failed": WORDS} says what went wrong, and the exit code is 1 then.
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 
 from stacklab.drivers.node_units import (
     GIVEN,
+    SOURCES,
     WORDS_MAX,
     NodeError,
     Unit,
@@ -40,7 +41,6 @@ from stacklab.drivers.node_units import (
     write,
 )
 
-DIRECTORY = "/opt/stacklab-source"
 # Where a package is, for a Python with a unit's environment.
 _WHERE = """\
 import importlib.util, sys
@@ -61,15 +61,14 @@ def look(project: str, names: Sequence[str]) -> None:
     """Write from where each unit imports the project, by the environment of its main process."""
     for name in names:
         unit = unit_of(name)
-        pid = call("systemctl", "show", "--property=MainPID", "--value", name).strip()
-        path = _python_path(pid)
+        path = _python_path(unit.pid)
         place = call("env", f"PYTHONPATH={path}", unit.python, "-c", _WHERE, project).strip()
         write(unit=name, path=place, state=unit.state, is_ours="source" in unit.given)
 
 
 def prepare(project: str, files: Sequence[str]) -> None:
     """Compile files, and write which can't be: services may not write there themselves."""
-    tree = Path(DIRECTORY, project)
+    tree = Path(SOURCES, project)
     for name in files:
         if not name.endswith(".py"):
             continue
@@ -102,7 +101,7 @@ def _make_metadata(project: str, tree: Path, *, is_changed: bool) -> None:
 
 def remove(project: str, files: Sequence[str]) -> None:
     """Remove files of the tree that are not in the user's any more."""
-    tree = Path(DIRECTORY, project)
+    tree = Path(SOURCES, project)
     for name in files:
         path = tree / name
         path.unlink(missing_ok=True)
@@ -116,12 +115,12 @@ def _forget_compiled(path: Path) -> None:
 
 def clear(project: str) -> None:
     """Remove the whole tree."""
-    shutil.rmtree(Path(DIRECTORY, project), ignore_errors=True)
+    shutil.rmtree(Path(SOURCES, project), ignore_errors=True)
 
 
 def use(project: str, names: Sequence[str], limit_s: float) -> None:
     """Have units import the tree, and restart those that did not."""
-    tree = Path(DIRECTORY, project)
+    tree = Path(SOURCES, project)
     units = [unit_of(name) for name in names]
     debugged = [unit.name for unit in units if unit.is_hooked]
     if debugged:

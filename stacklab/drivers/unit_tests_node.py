@@ -4,7 +4,7 @@ Runs on the node as root, in one piece with `node_units`, with nothing but Pytho
 
     python3 - PROJECT [--regex REGEX] [--workers NUMBER] [--install PACKAGE]...
 
-The project's source lies below DIRECTORY. Packages that the tests need and the node has not are
+The project's source lies below SOURCES. Packages that the tests need and the node has not are
 installed first. The tests run as the user `stack`, by stestr. Writes lines of JSON: {"passed": ids
 and seconds} for some that succeeded, since there may be ten thousand; and one for each other test,
 with its id, how it ended (fail, error, skip, xfail), how long it took, and what it said. A last
@@ -24,9 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stacklab.drivers.node_units import WORDS_MAX, NodeError, call, write
+from stacklab.drivers.node_units import SOURCES, WORDS_MAX, NodeError, call, write
 
-DIRECTORY = "/opt/stacklab-source"
 _COPIES = "/var/tmp/stacklab-tests"
 _USER = "stack"
 _INSTALL_S = 1800
@@ -86,7 +85,7 @@ def _is_installed(package: str) -> bool:
 
 def run(project: str, regex: str, workers: int) -> Iterator[dict[str, Any]]:
     """Yield each test that has ended; raises NodeError if they can't be run."""
-    tree = Path(DIRECTORY, project)
+    tree = Path(SOURCES, project)
     if not (tree / ".stestr.conf").is_file():
         raise NodeError(f"{tree} has no .stestr.conf")
     # A copy: tests write into their own tree.

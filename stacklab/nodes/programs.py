@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stacklab.foreign import printable
 from stacklab.nodes import protocol, session
@@ -25,6 +27,29 @@ class Ended:
 
     said: Said
     why: str
+
+    @property
+    def objects(self) -> tuple[Mapping[str, Any], ...]:
+        """Return the objects of JSON among its lines; foreign, too."""
+        return tuple(read_json(self.said.lines))
+
+    @property
+    def failed(self) -> str:
+        """Return what it says itself of why it failed, in printable words; "" for nothing."""
+        return next(
+            (printable(str(each["failed"])) for each in self.objects if "failed" in each), ""
+        )
+
+
+def read_json(texts: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects among the lines of a program; all else is left out."""
+    for text in texts:
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            continue  # cut off, or a library's warning
+        if isinstance(said, dict):
+            yield said
 
 
 def source_of(name: str) -> bytes:

@@ -159,3 +159,26 @@ def command(context: Context, name: str, words: Sequence[str]) -> Command:
     return Command(
         argv=(str(VENV.program("openstack")), *words), env=variables, ok_codes=tuple(range(256))
     )
+
+
+def public_key(paths: LabPaths) -> str:
+    """Return the public half of the lab's key, which tenants' VMs get."""
+    return paths.private_key.with_suffix(".pub").read_text().strip()
+
+
+def driver_command(
+    lab: Lab, driver: str, orders: Mapping[str, Any], *, what: str, timeout_s: float
+) -> Command:
+    """Return a driver of ours in the client's venv, which reads its orders from stdin.
+
+    Their `auth` is what `login` returns. It ends with 1 where something failed.
+    """
+    return Command(
+        argv=(str(VENV.python), "-m", driver),
+        what=what,
+        env={**environment(lab), "PYTHONPATH": str(import_path())},
+        stdin=json.dumps(orders).encode(),
+        secrets=(orders["auth"]["auth"]["password"],),
+        timeout_s=timeout_s,
+        ok_codes=(0, 1),
+    )

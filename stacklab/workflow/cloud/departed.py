@@ -11,7 +11,6 @@ a time limit. A cloud that has forgotten a node already is not harmed by being a
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -244,13 +243,7 @@ def _read(said: Said) -> Told:
     """Read the program's lines; others, as of a Python that complains, are passed over."""
     vms: list[tuple[str, str]] = []
     by_key: dict[str, list[str]] = {"done": [], "left": []}
-    for line in said.lines:
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(fields, dict):
-            continue
+    for fields in programs.read_json(said.lines):
         words = {key: printable(str(value)) for key, value in fields.items()}
         if "vm" in words and "node" in words:
             vms.append((words["node"], words["vm"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,8 @@ from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import INDENT, printable
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
+from stacklab.nodes.programs import read_json
 from stacklab.paths import LabPaths
-from stacklab.process.command import Command
 from stacklab.tools import ssh
 from stacklab.workflow.cloud import client, tenant
 from stacklab.workflow.context import Context, running_lab
@@ -61,14 +60,8 @@ def prove(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[S
 def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[SmokeStep, ...]:
     orders = _orders(context, lab, paths, keep=keep)
     reader = _StepReader(context)
-    command = Command(
-        argv=(str(client.VENV.python), "-m", _DRIVER),
-        what="the proof of the cloud",
-        env={**client.environment(lab), "PYTHONPATH": str(client.import_path())},
-        stdin=json.dumps(orders).encode(),
-        secrets=(orders["auth"]["auth"]["password"],),
-        timeout_s=_LIMIT_S,
-        ok_codes=(0, 1),
+    command = client.driver_command(
+        lab, _DRIVER, orders, what="the proof of the cloud", timeout_s=_LIMIT_S
     )
     result = context.runner.converse(command, heard=reader.take)
     reader.end()
@@ -105,12 +98,10 @@ class _StepReader:
 
     def take(self, line: str, _at: float) -> None:
         """Take one line: a step begins, or it ended; others are warnings of a library."""
-        try:
-            said = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(said, dict):
-            return
+        for said in read_json([line]):
+            self._take_object(said)
+
+    def _take_object(self, said: Mapping[str, Any]) -> None:
         if "begins" in said:
             self._context.progress.say(_ROW, printable(str(said["begins"])))
         elif "name" in said and len(self.steps) < _MOST_RESULTS:
@@ -143,7 +134,7 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
             f"lab {lab.name} has no external network: the host could not reach its VMs",
             hint="write stack.external_network into its spec; see labs/openstack-3node.yaml",
         )
-    public_key = paths.private_key.with_suffix(".pub").read_text().strip()
+    public_key = client.public_key(paths)
     known_hosts = paths.cloud / "known_hosts"
     files.write(known_hosts, "", mode=0o600)  # of VMs that are gone
     return {

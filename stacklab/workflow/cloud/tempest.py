@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from stacklab.checks.cloud.proof import computes_of
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab, NodeKind
+from stacklab.nodes.programs import read_json
 from stacklab.paths import PROJECT, LabPaths
 from stacklab.process.command import Command
 from stacklab.stages.stage import MINUTE_S
@@ -21,7 +21,6 @@ from stacklab.words import plural
 from stacklab.workflow.cloud import client, smoke, tempest_config, tenant
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.source.testing import ProjectTest, read_tests
-from stacklab.workflow.trace.collecting import read_json
 
 _RESOURCES = "stacklab.drivers.cloud_resources"
 _READER = "stacklab.drivers.subunit_lines"
@@ -139,25 +138,17 @@ def _resources(context: Context, lab: Lab, paths: LabPaths, order: str) -> Mappi
             hint="write stack.external_network into its spec; see labs/openstack-3node.yaml",
         )
     paths.cloud.mkdir(mode=0o700, exist_ok=True)
-    public_key = paths.private_key.with_suffix(".pub").read_text().strip()
-    login = client.login(lab, paths)
+    public_key = client.public_key(paths)
     orders = {
-        "auth": login,
+        "auth": client.login(lab, paths),
         "prefix": _PREFIX,
         "order": order,
         "tenant": tenant.extract(context, paths, public_key) if order == "make" else {},
         "public_key": public_key,
         "external": smoke.external_orders(access.external),
     }
-    command = Command(
-        argv=(str(client.VENV.python), "-m", _RESOURCES),
-        what=f"to {order} what tests need in the cloud",
-        env={**client.environment(lab), "PYTHONPATH": str(client.import_path())},
-        stdin=json.dumps(orders).encode(),
-        secrets=(login["auth"]["password"],),
-        timeout_s=_MAKE_S,
-        ok_codes=(0, 1),
-    )
+    what = f"to {order} what tests need in the cloud"
+    command = client.driver_command(lab, _RESOURCES, orders, what=what, timeout_s=_MAKE_S)
     said = list(read_json(context.runner.run(command).stdout.splitlines()))
     if not said or "failed" in said[-1]:
         why = printable(str(said[-1]["failed"])) if said else "no answer"

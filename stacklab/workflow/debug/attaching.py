@@ -15,7 +15,7 @@ from typing import Any
 
 from stacklab import files, locks
 from stacklab.errors import LabError
-from stacklab.model.lab import Lab, NodeKind
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.stages.stage import MINUTE_S
 from stacklab.tools import ssh_tunnel
@@ -28,11 +28,10 @@ from stacklab.workflow.debug.services import (
     list_services,
     pick,
     read_processes,
+    restart_limit_s,
 )
 
 _WAIT_S = 5.0
-_START_S = 2 * MINUTE_S
-_EMULATED_START_S = 20 * MINUTE_S  # it compiles debugpy first, and imports both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ def detach(
         for each in ended:
             ssh_tunnel.end(places.tunnel_log(paths, each.node, each.name))
         for node_name, units in _units_by_node([*ended, *calmed]):
-            limit_s = _limit_s(lab, node_name)
+            limit_s = restart_limit_s(lab, node_name)
             with context.progress.stage(node_name, "restart without a debugger"):
                 words = ("detach", *units, "--limit", f"{limit_s:g}")
                 _run(context, paths, node_name, words, limit_s)
@@ -125,7 +124,7 @@ def _held(paths: LabPaths) -> Iterator[None]:
 def _attach(
     context: Context, lab: Lab, paths: LabPaths, service: DebugService
 ) -> tuple[DebugProcess, ...]:
-    limit_s = _limit_s(lab, service.node)
+    limit_s = restart_limit_s(lab, service.node)
     node_program.place_hook(context, paths, service.node)
     words = ("attach", service.unit, "--limit", f"{limit_s:g}", *_set(patience.DEBUGGED))
     with context.progress.stage(service.node, f"restart {service.name}, to be debugged"):
@@ -141,7 +140,7 @@ def _attach(
 
 def _calm(context: Context, lab: Lab, paths: LabPaths, callers: Sequence[DebugService]) -> None:
     for node, units in _units_by_node(callers):
-        limit_s = _limit_s(lab, node)
+        limit_s = restart_limit_s(lab, node)
         with context.progress.stage(node, "restart its callers, to be patient"):
             words = (
                 "give",
@@ -157,17 +156,13 @@ def _calm(context: Context, lab: Lab, paths: LabPaths, callers: Sequence[DebugSe
 
 def _run(
     context: Context, paths: LabPaths, node: str, words: tuple[str, ...], limit_s: float
-) -> list[Mapping[str, Any]]:
+) -> Sequence[Mapping[str, Any]]:
     # It keeps its own limit first, and says why.
     return node_program.run(context, paths, node, words, limit_s=limit_s + MINUTE_S)
 
 
 def _set(variables: Sequence[str]) -> list[str]:
     return [word for variable in variables for word in ("--set", variable)]
-
-
-def _limit_s(lab: Lab, node: str) -> float:
-    return _EMULATED_START_S if lab.node(node).kind is NodeKind.VM else _START_S
 
 
 def _tunnel(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stacklab import drivers
 from stacklab.drivers.debug_node import DIRECTORY
 from stacklab.errors import LabError
-from stacklab.foreign import printable
 from stacklab.nodes import programs, session
 from stacklab.nodes.archive import Entry
 from stacklab.nodes.protocol import Part
@@ -35,21 +33,19 @@ VENV = Venv(
 
 def run(
     context: Context, paths: LabPaths, node: str, words: tuple[str, ...], *, limit_s: float
-) -> list[Mapping[str, Any]]:
+) -> Sequence[Mapping[str, Any]]:
     """Run the program on a node, and return its lines; raises LabError for what it says failed."""
     program = programs.source_of("debug_node")
     argv = ("python3", "-", *words)
     ended = programs.run(context.runner, paths, node, argv, program, tag=_TAG, limit_s=limit_s)
-    lines = [line for text in ended.said.lines if (line := _read(text)) is not None]
-    failed = [str(line["failed"]) for line in lines if "failed" in line]
-    if failed:
-        raise LabError(f"{node}: {printable(failed[0])}", hint=_hint(paths, node, words))
+    if ended.failed:
+        raise LabError(f"{node}: {ended.failed}", hint=_hint(paths, node, words))
     if ended.why:
         raise LabError(
             f"{node}: {words[0]} of services failed: {ended.why}",
             hint=f"./invoke lab.check {paths.name} --node {node}",
         )
-    return lines
+    return ended.objects
 
 
 def place_hook(context: Context, paths: LabPaths, node: str) -> None:
@@ -87,14 +83,6 @@ def entries() -> Mapping[str, Entry]:
     directories = {str(own / folder): Entry(text=None, mode=0o755) for folder in sorted(folders)}
     # The mark comes last: without it all is placed again.
     return {**directories, **{str(own / name): Entry(text=data) for name, data in content.items()}}
-
-
-def _read(text: str) -> Mapping[str, Any] | None:
-    try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
-        return None  # a warning of a library
-    return line if isinstance(line, dict) else None
 
 
 def _hint(paths: LabPaths, node: str, words: tuple[str, ...]) -> str:

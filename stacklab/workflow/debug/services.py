@@ -10,15 +10,18 @@ from typing import Any
 from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.installers import kit_of
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.providers import registry
+from stacklab.stages.stage import MINUTE_S
 from stacklab.words import suggest
 from stacklab.workflow.context import Context
 from stacklab.workflow.debug import node_program
 
 _LOOK_S = 60.0
+_RESTART_S = 2 * MINUTE_S
+_EMULATED_RESTART_S = 20 * MINUTE_S  # an emulated node imports Python for minutes
 _MOST_SERVICES = 200
 _MOST_PROCESSES = 50
 _HIGHEST_PORT = 65535
@@ -69,6 +72,11 @@ def list_services(context: Context, lab: Lab, paths: LabPaths) -> tuple[DebugSer
             if service:
                 found.append(service)
     return tuple(found)
+
+
+def restart_limit_s(lab: Lab, node: str) -> float:
+    """Return how long a restart of services may take on a node."""
+    return _EMULATED_RESTART_S if lab.node(node).kind is NodeKind.VM else _RESTART_S
 
 
 def service_prefix(lab: Lab) -> str:

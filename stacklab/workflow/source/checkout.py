@@ -121,8 +121,18 @@ def status(context: Context, name: str) -> tuple[ServiceCode, ...]:
     """Return from where each service imports its project, as its own process does."""
     lab, paths = running_lab(context, name)
     services = list_services(context, lab, paths)
-    found = []
-    for project in known_projects():
+    return tuple(_look(context, lab, paths, services, known_projects()))
+
+
+def _look(
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    services: Sequence[DebugService],
+    projects: Sequence[SourceProject],
+) -> Iterator[ServiceCode]:
+    """Yield from where the services of these projects import them."""
+    for project in projects:
         for node in nodes_of(project, services):
             some = _of(project, services, node)
             by_unit = {each.unit: each.name for each in some}
@@ -130,17 +140,14 @@ def status(context: Context, name: str) -> tuple[ServiceCode, ...]:
             there = SourceNode(context, lab, paths, project, node)
             for said in there.look(list(by_unit)):
                 is_ours = said.get("is_ours") is True
-                found.append(
-                    ServiceCode(
-                        project=project.name,
-                        service=by_unit.get(str(said.get("unit")), "?"),
-                        node=node,
-                        state=one_line(str(said.get("state", ""))),
-                        path=one_line(str(said.get("path", ""))),
-                        commit=(record.commit if record else "unknown") if is_ours else "",
-                    )
+                yield ServiceCode(
+                    project=project.name,
+                    service=by_unit.get(str(said.get("unit")), "?"),
+                    node=node,
+                    state=one_line(str(said.get("state", ""))),
+                    path=one_line(str(said.get("path", ""))),
+                    commit=(record.commit if record else "unknown") if is_ours else "",
                 )
-    return tuple(found)
 
 
 def sync(
@@ -269,12 +276,10 @@ def revert(
     lab, paths = running_lab(context, name)
     with _held(paths):
         services = list_services(context, lab, paths)
-        wanted = [project.name for project in projects]
         changed = {
             (each.project, each.node)
-            for each in status(context, name)
-            if each.project in wanted
-            and (each.commit or read_checkout(paths, project_named(each.project), each.node))
+            for each in _look(context, lab, paths, services, projects)
+            if each.commit or read_checkout(paths, project_named(each.project), each.node)
         }
         for project_name, node in sorted(changed):
             project = project_named(project_name)
@@ -288,7 +293,8 @@ def revert(
                     f"{', '.join(left)} can't be asked, and has the source of {project.name}",
                     hint=f"./invoke lab.up {name}, then ./invoke dev.revert {name}",
                 )
-    return tuple(each for each in status(context, name) if (each.project, each.node) in changed)
+    now = _look(context, lab, paths, services, projects)
+    return tuple(each for each in now if (each.project, each.node) in changed)
 
 
 @contextmanager

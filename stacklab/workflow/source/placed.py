@@ -9,24 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from stacklab import files
-from stacklab.drivers.source_node import DIRECTORY
+from stacklab.drivers.node_units import SOURCES
 from stacklab.errors import LabError
-from stacklab.foreign import one_line, printable
-from stacklab.model.lab import Lab, NodeKind
+from stacklab.foreign import one_line
+from stacklab.model.lab import Lab
 from stacklab.nodes import programs
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow import placing
 from stacklab.workflow.context import Context
+from stacklab.workflow.debug.services import restart_limit_s
 from stacklab.workflow.source.projects import SourceProject
 from stacklab.workflow.source.tree import Listing
-from stacklab.workflow.trace.collecting import read_json
 
 _TAG = "source"
 _COPY_S = 10 * MINUTE_S
-_RESTART_S = 2 * MINUTE_S
-_EMULATED_RESTART_S = 20 * MINUTE_S
 _COMPILE_S = 30 * MINUTE_S
 _NAMES_MAX = 60_000  # characters of files' names on one command line
 
@@ -100,8 +98,7 @@ class SourceNode:
         self._paths = paths
         self._project = project
         self.name = node
-        is_emulated = lab.node(node).kind is NodeKind.VM
-        self._restart_s = _EMULATED_RESTART_S if is_emulated else _RESTART_S
+        self._restart_s = restart_limit_s(lab, node)
 
     def send(self, tree: Path, change: TreeChange, *, is_new: bool = False) -> list[str]:
         """Copy and remove files, and compile them; returns what a person should know.
@@ -136,7 +133,7 @@ class SourceNode:
         """Remove whatever lies there of the project."""
         self._run("clear", ())
 
-    def look(self, units: Sequence[str]) -> list[Mapping[str, Any]]:
+    def look(self, units: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """Return from where units import the project."""
         return self._run("look", units)
 
@@ -171,7 +168,7 @@ class SourceNode:
 
     def _run(
         self, order: str, names: Sequence[str], limit_s: float = MINUTE_S
-    ) -> list[Mapping[str, Any]]:
+    ) -> Sequence[Mapping[str, Any]]:
         limit = ("--limit", f"{self._restart_s:g}")
         argv = ["python3", "-", *limit, order, self._project.name, "--", *names]
         program = programs.source_of("source_node")
@@ -184,21 +181,19 @@ class SourceNode:
             tag=_TAG,
             limit_s=limit_s,
         )
-        said = list(read_json(ended.said.lines))
-        failed = [str(line["failed"]) for line in said if "failed" in line]
-        if failed or ended.why:
-            why = printable(failed[0]) if failed else ended.why
+        why = ended.failed or ended.why
+        if why:
             raise LabError(f"{self.name}: {why}", hint=f"./invoke dev.status {self._paths.name}")
-        return said
+        return ended.objects
 
 
 def _entries(
     project: SourceProject, tree: Path, names: Sequence[str]
 ) -> Iterator[tuple[str, Entry]]:
     """Yield the files of a tree, and before them their directories, as they lie on a node."""
-    root = f"{DIRECTORY[1:]}/{project.name}"
+    root = f"{SOURCES[1:]}/{project.name}"
     folders = {parent for name in names for parent in Path(name).parents}
-    yield DIRECTORY[1:], Entry(text=None, mode=0o755)
+    yield SOURCES[1:], Entry(text=None, mode=0o755)
     for folder in sorted(folders):
         yield f"{root}/{folder}".removesuffix("/."), Entry(text=None, mode=0o755)
     for name in names:

@@ -13,7 +13,6 @@ from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug.services import list_services
 from stacklab.workflow.source.placed import read_checkout
 from stacklab.workflow.source.projects import nodes_of, project_named
-from stacklab.workflow.trace.collecting import read_json
 
 _TAG = "tests"
 _LIMIT_S = 3600.0
@@ -79,7 +78,7 @@ def run(
     counts = {"heard": 0}
 
     def heard(line: str) -> None:
-        counts["heard"] += sum(1 for _ in read_tests(read_json([line])))
+        counts["heard"] += sum(1 for _ in read_tests(programs.read_json([line])))
         context.progress.say(where, f"tests of {project.name}: {counts['heard']} ended")
 
     with context.progress.stage(where, f"tests of {project.name}"):
@@ -87,13 +86,11 @@ def run(
         ended = programs.run(
             context.runner, paths, where, argv, program, tag=_TAG, limit_s=_LIMIT_S, heard=heard
         )
-    said = list(read_json(ended.said.lines))
-    tests = tuple(read_tests(said))
-    failed = [printable(str(line["failed"])) for line in said if "failed" in line]
-    is_whole = any(line.get("ran") == len(tests) for line in said)
-    if failed or not is_whole:
+    tests = tuple(read_tests(ended.objects))
+    is_whole = any(line.get("ran") == len(tests) for line in ended.objects)
+    if ended.failed or not is_whole:
         raise NotChecked(
-            f"{where}: tests of {project.name}: {failed[0] if failed else ended.why or _CUT}",
+            f"{where}: tests of {project.name}: {ended.failed or ended.why or _CUT}",
             hint=f"a part of them: ./invoke dev.test {lab.name} {project.name} REGEX",
         )
     return tests

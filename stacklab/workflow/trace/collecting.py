@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stacklab.checks.nodes import clocks
 from stacklab.errors import LabError
@@ -136,10 +134,9 @@ class Collector:
         )
         if ended.why:
             raise LabError(f"{node.name}: {ended.why}")
-        said = list(read_json(ended.said.lines))
-        failed = [str(each["failed"]) for each in said if "failed" in each]
-        if failed:
-            raise LabError(f"{node.name}: {one_line(failed[0])}")
+        said = ended.objects
+        if ended.failed:
+            raise LabError(f"{node.name}: {one_line(ended.failed)}")
         read = (read_line(each, node.name, prefix=self._prefix, ahead_s=ahead_s) for each in said)
         # Whatever a node says of its times, none but these were asked for.
         lines = [
@@ -154,17 +151,6 @@ class Collector:
         """Return a line without the lab's passwords and without tokens."""
         text = _TOKEN.sub(mask.MASK, self._masker.text(line.message))
         return line if text == line.message else dataclasses.replace(line, message=text)
-
-
-def read_json(texts: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects among the lines of a program on a node; all else is left out."""
-    for text in texts:
-        try:
-            said = json.loads(text)
-        except (ValueError, RecursionError):
-            continue  # cut off, or a warning
-        if isinstance(said, dict):
-            yield said
 
 
 def _read_clock(answer: Answer) -> tuple[float, float | None]:

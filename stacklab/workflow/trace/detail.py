@@ -5,14 +5,11 @@ By variables, which win over files, in a drop-in below /run: a boot of the node 
 
 from __future__ import annotations
 
-from stacklab.model.lab import NodeKind
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import node_program
-from stacklab.workflow.debug.services import DebugService, list_services
+from stacklab.workflow.debug.services import DebugService, list_services, restart_limit_s
 
-_RESTART_S = 2 * MINUTE_S
-_EMULATED_RESTART_S = 20 * MINUTE_S
 # Whose steps are traced; as Debian's units are called, and as DevStack's.
 _SERVICES = ("nova-", "neutron-", "cinder", "n-", "q-", "c-")
 _NOT = ("nova-novncproxy", "n-novnc")
@@ -45,7 +42,7 @@ def switch(context: Context, name: str, *, is_on: bool) -> tuple[DebugService, .
         units = [each.unit for each in changed if each.node == node.name]
         if not units:
             continue
-        limit_s = _EMULATED_RESTART_S if node.kind is NodeKind.VM else _RESTART_S
+        limit_s = restart_limit_s(lab, node.name)
         words = ["give" if is_on else "take", *units, "--for", "detail", "--limit", f"{limit_s:g}"]
         if is_on:
             words += [word for variable in _VARIABLES for word in ("--set", variable)]

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from stacklab.errors import LabError, NotChecked
-from stacklab.foreign import number, one_line, printable
+from stacklab.foreign import number, one_line
 from stacklab.model.lab import Lab
 from stacklab.nodes import programs
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, running_lab
-from stacklab.workflow.trace.collecting import read_json
 
 _TAG = "messages"
 _LIST_S = 300.0  # rabbitmqctl starts an Erlang for each list
@@ -227,7 +226,7 @@ class _Watching:
             self._context.runner.run(stop)
 
     def _take(self, text: str) -> None:
-        for said in read_json([text]):
+        for said in programs.read_json([text]):
             if said.get("watching") is True:
                 self._context.progress.note(self._lab.controller.name, "sees all messages")
                 self._has_begun.set()
@@ -291,19 +290,17 @@ def _run(
     limit_s: float,
     heard: Callable[[str], None] = lambda _line: None,
     may_fail: Callable[[], bool] = lambda: False,
-) -> list[Mapping[str, Any]]:
+) -> Sequence[Mapping[str, Any]]:
     node = lab.controller.name
     program = programs.source_of("messages_node")
     ended = programs.run(runner, paths, node, argv, program, tag=_TAG, limit_s=limit_s, heard=heard)
-    said = list(read_json(ended.said.lines))
-    failed = [str(each["failed"]) for each in said if "failed" in each]
-    why = printable(failed[0]) if failed else ended.why
+    why = ended.failed or ended.why
     if why and not may_fail():
         raise LabError(
             f"{node}: messages can't be seen: {why}",
             hint=f"./invoke lab.check {lab.name} --layer services",
         )
-    return said
+    return ended.objects
 
 
 def _rows(said: Iterable[Mapping[str, Any]], word: str) -> Iterable[Mapping[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 import uuid
@@ -14,8 +13,8 @@ from stacklab import locks
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import number, one_line, printable
 from stacklab.model.lab import Lab, NodeKind
+from stacklab.nodes.programs import read_json
 from stacklab.paths import LabPaths
-from stacklab.process.command import Command
 from stacklab.stages.stage import MINUTE_S
 from stacklab.words import suggest
 from stacklab.workflow.cloud import client, tenant
@@ -146,7 +145,7 @@ def typed(
 
 def _orders(context: Context, lab: Lab, paths: LabPaths, what: str) -> dict[str, Any]:
     paths.cloud.mkdir(mode=0o700, exist_ok=True)
-    public_key = paths.private_key.with_suffix(".pub").read_text().strip()
+    public_key = client.public_key(paths)
     is_emulated = any(node.kind is NodeKind.VM for node in lab.nodes)
     return {
         "auth": client.login(lab, paths),
@@ -163,14 +162,9 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, what: str) -> dict[str,
 
 def _run(context: Context, lab: Lab, orders: Mapping[str, Any]) -> _Heard:
     heard = _Heard(context)
-    command = Command(
-        argv=(str(client.VENV.python), "-m", _DRIVER),
-        what="the request to the cloud",
-        env={**client.environment(lab), "PYTHONPATH": str(client.import_path())},
-        stdin=json.dumps(orders).encode(),
-        secrets=(orders["auth"]["auth"]["password"],),
-        timeout_s=orders["limit_s"] + 10 * MINUTE_S,
-        ok_codes=(0, 1),
+    limit_s = orders["limit_s"] + 10 * MINUTE_S
+    command = client.driver_command(
+        lab, _DRIVER, orders, what="the request to the cloud", timeout_s=limit_s
     )
     result = context.runner.converse(command, heard=heard.take)
     context.progress.say(_ROW, "")
@@ -203,12 +197,11 @@ class _Heard:
 
     def take(self, line: str, at: float) -> None:
         """Take one line; others than the driver's are warnings of a library."""
-        try:
-            said = json.loads(line)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(said, dict) or len(self.events) + len(self.states) > _MOST_SEEN:
-            return
+        for said in read_json([line]):
+            if len(self.events) + len(self.states) <= _MOST_SEEN:
+                self._take_object(said, at)
+
+    def _take_object(self, said: Mapping[str, Any], at: float) -> None:
         if "begins" in said:
             self._context.progress.say(_ROW, printable(str(said["begins"])))
             return
