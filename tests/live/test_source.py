@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 
 MARK = "stacklab-was-here"
 BACK_S = "240"
-STARTED_WITHIN_S = 10.0  # after a file was saved; 1 to 2 on a machine with nothing else to do
+SAVED_WITHIN_S = 120  # 2 on a machine with nothing else to do
 
 
 def git(tree: Path, *words: str) -> None:
@@ -45,15 +45,17 @@ def glance(
 
 
 def mark(tree: Path, word: str) -> None:
-    """Have glance's list of versions say a word."""
-    git(tree, "checkout", "-q", "--", ".")
-    file = tree / "glance" / "api" / "versions.py"
-    text = file.read_text()
+    """Have glance's list of versions say a word; the file is written once."""
+    name = "glance/api/versions.py"
+    shown = subprocess.run(
+        ("git", "-C", str(tree), "show", f"HEAD:{name}"), check=True, capture_output=True, text=True
+    )
     line = "response.body = jsonutils.dump_as_bytes(dict(versions=version_objs))"
-    before, found, after = text.partition(line)
+    before, found, after = shown.stdout.partition(line)
     assert found
     indent = before.rsplit("\n", 1)[1]
-    file.write_text(f"{before}version_objs[0]['{MARK}'] = '{word}'\n{indent}{line}{after}")
+    text = f"{before}version_objs[0]['{MARK}'] = '{word}'\n{indent}{line}{after}"
+    (tree / name).write_text(text)
 
 
 def said(stacklab: Stacklab) -> str:
@@ -81,21 +83,31 @@ def test_a_source_runs_in_place_of_the_package(stacklab: Stacklab, glance: Path)
     stacklab.ok("lab.cloud", CLOUD, "--", "image", "list")
 
 
+def read_until(stream: IO[str] | None, words: str) -> str:
+    """Read what a command prints until a line that says this."""
+    assert stream is not None
+    for line in stream:
+        if words in line:
+            return line
+    raise AssertionError(f"the command ended without {words!r}")
+
+
 def test_a_saved_file_is_there_at_once(stacklab: Stacklab, glance: Path) -> None:
     watching = stacklab.start("dev.sync", CLOUD, "glance", "--watch")
     try:
-        time.sleep(4)
+        read_until(watching.stderr, f"watching {glance}")
         mark(glance, "second")
         saved_at = time.time()
-        wait_until(lambda: '"second"' in said(stacklab), "the saved code", 60, pause_s=0.5)
+        wait_until(lambda: '"second"' in said(stacklab), "the saved code", SAVED_WITHIN_S)
+        # The unit's own time is in whole seconds.
         began = stacklab.on(
             CLOUD,
             "controller",
-            'date +%s.%N -d "$(systemctl show --value -p InactiveExitTimestamp stacklab-glance)"',
+            'date +%s -d "$(systemctl show --value -p InactiveExitTimestamp stacklab-glance)"',
         )
-        # The unit's own time is in whole seconds.
-        print(f"the service was started {float(began) - saved_at:.1f} s after the file was saved")
-        assert float(began) - saved_at < STARTED_WITHIN_S
+        print(f"the service was started {float(began) - saved_at:.0f} s after the file was saved")
+        line = read_until(watching.stdout, "restarted")
+        assert line.startswith("controller: glance/api/versions.py; restarted glance in ")
     finally:
         watching.kill()
         watching.communicate()

@@ -178,6 +178,7 @@ def sync(
         )
     syncing = _Syncing(context, lab, paths, project, services, told)
     syncing.check(nodes)
+    is_said = False
     while True:
         for directory in {record.directory for record in nodes.values()}:
             listing = tree.list_files(context.runner, Path(directory))
@@ -192,6 +193,10 @@ def sync(
                 nodes |= syncing.tried(tried, listing)
         if not is_watching:
             return
+        if not is_said:
+            where = " and ".join(sorted({record.directory for record in nodes.values()}))
+            context.progress.note("host", f"watching {where} (Ctrl-C ends it)")
+            is_said = True
         time.sleep(_LOOK_S)
 
 
