@@ -18,16 +18,31 @@ def attach(
     name: NameOfLabThatIsUp,
     service: _Service,
     node: _OnNode = "",
+    with_: Annotated[str, "debugger: debugpy (VS Code), pycharm or pydev"] = "debugpy",
+    port: Annotated[int, "where the debug server of PyCharm or PyDev listens"] = 5678,
+    egg: Annotated[str, "PyCharm's own debug-eggs/pydevd-pycharm.egg, which fits its build"] = "",
     no_patience: Annotated[
         bool, "leave the services alone that call it: they give up after a minute"
     ] = False,
 ) -> None:
-    """Restart a service so that an IDE can debug it; make a tunnel and a launch.json."""
+    """Restart a service so that an IDE can debug it; make a tunnel and what the IDE opens."""
+    from stacklab import files
     from stacklab.views.hacking import debug as views
     from stacklab.workflow.debug import attaching
+    from stacklab.workflow.debug.debuggers import debugger_named
 
+    debugger = debugger_named(with_)
     with session(f"debug.attach {name} {service}") as context:
-        attached = attaching.attach(context, name, service, node=node, is_patient=not no_patience)
+        attached = attaching.attach(
+            context,
+            name,
+            service,
+            node=node,
+            is_patient=not no_patience,
+            debugger=debugger,
+            ide_port=port,
+            egg=files.expanded(egg) if egg else None,
+        )
     show(*views.attached(name, attached))
 
 
@@ -93,7 +108,7 @@ def break_(
 
 @task("debug.sources")
 def sources(_c: Any, name: NameOfLabThatIsUp, service: _Service, node: _OnNode = "") -> None:
-    """Copy the code that a service runs to where its launch.json expects it."""
+    """Copy the code that a service runs to the folder that an IDE opens; print that."""
     from stacklab.workflow.debug import code
 
     with session(f"debug.sources {name} {service}") as context:

@@ -1,29 +1,45 @@
-"""Have a service of OpenStack listen for a debugger; its own Python imports this at its start.
+"""Put a service of OpenStack under a debugger; its own Python imports this at its start.
 
-On a node it lies as `stacklab_debug.py` beside debugpy, `sitecustomize.py` and
-`stacklab_debug_worker.py`, which both call `start`. A drop-in of the service's unit sets
+On a node it lies as `stacklab_debug.py` beside `sitecustomize.py` and `stacklab_debug_worker.py`,
+which both call `start`, and beside a directory for each debugger. A drop-in of the service's unit
+sets
 
-    STACKLAB_DEBUG_PORT     the port of its first process; others take the following ones
-    STACKLAB_DEBUG_RECORDS  a directory in which each process writes PID.json once it listens
+    STACKLAB_DEBUG_WITH     debugpy, for which the service listens; or pydev or pycharm, whose
+                            debug server is called by the service
+    STACKLAB_DEBUG_PORT     debugpy: the port of its first process, others take the following ones;
+                            pydev, pycharm: the port that leads to the debug server
+    STACKLAB_DEBUG_RECORDS  a directory in which each process writes PID.json once it listens, or
+                            has called
 
 Whatever goes wrong here is written there, and never keeps the service from its work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from threading import Event
+
+WITH = "STACKLAB_DEBUG_WITH"
 PORT = "STACKLAB_DEBUG_PORT"
 RECORDS = "STACKLAB_DEBUG_RECORDS"
 MOST_PROCESSES = 10
 _LOOPBACK = "127.0.0.1"  # whoever reaches the port can run any code as the service's user
+# The modules of debuggers that call a debug server.
+_CALLING = {"pydev": "pydevd", "pycharm": "pydevd_pycharm"}
+_ANSWER_S = 10.0  # a debug server that has not answered by then is not waited for
+_LOOK_S = 0.1
 # Their first process only looks after others, which do the work and have to be debugged instead.
 _FORKING = (
     "cinder-volume",
@@ -58,15 +74,16 @@ def start() -> None:
     # Taken away at once: debugpy's adapter and all that the service starts inherit what is left,
     # and would begin to listen, too, each with an adapter of its own that does the same.
     port, records = os.environ.pop(PORT, ""), os.environ.pop(RECORDS, "")
+    kind = os.environ.pop(WITH, "")
     _leave_python_path()
     if not port or not records:
         return
-    process = _Process(int(port), records)
+    process = _Process(_debugger_of(kind or "debugpy"), int(port), Path(records))
     process.prepare()
     if _program() in _FORKING:
-        os.register_at_fork(after_in_child=process.listen)
+        os.register_at_fork(after_in_child=process.begin)
     else:
-        process.listen()
+        process.begin()
 
 
 def _leave_python_path() -> None:
@@ -87,37 +104,45 @@ def _program() -> str:
     return Path(sys.executable).name  # uWSGI, which gives its Python no arguments
 
 
+def _debugger_of(kind: str) -> _Debugpy | _Calling:
+    # Last, so that none of its modules hides one of the service's.
+    sys.path.append(str(Path(__file__).absolute().parent / f"with-{kind}"))
+    return _Calling(_CALLING[kind]) if kind in _CALLING else _Debugpy()
+
+
 class _Process:
     """This process of the service."""
 
-    def __init__(self, first_port: int, records: str) -> None:
+    def __init__(self, debugger: _Debugpy | _Calling, first_port: int, records: Path) -> None:
+        self._debugger = debugger
         self._first_port = first_port
-        self._records = Path(records)
-        self._is_listening = False
-        self._debugpy: Any = None
+        self._records = records
+        self._is_ready = False
+        self._has_begun = False
         self._apart = _Apart()
 
     def prepare(self) -> None:
-        """Import debugpy, before the service has patched anything."""
+        """Import the debugger, before the service has patched anything."""
         try:
             with self._apart:
-                # debugpy itself would import the debugger when it is told to listen.
-                importlib.import_module("debugpy.server.api")
-                self._debugpy = sys.modules["debugpy"]
+                self._debugger.load()
+            self._is_ready = True
         except Exception as error:
             self._write(error=f"{type(error).__name__}: {error}"[:_WORDS_MAX])
 
-    def listen(self) -> None:
-        """Listen at the first port that no other process of the service has."""
-        if self._is_listening or self._debugpy is None:
-            return  # a child of one that listens: its parent is the one to be debugged
-        self._is_listening = True
+    def begin(self) -> None:
+        """Listen for a debugger, or call it."""
+        if self._has_begun or not self._is_ready:
+            return  # a child of one that has: its parent is the one to be debugged
+        self._has_begun = True
         try:
-            port = self._first_port + self._claim()
+            port = self._first_port
+            if self._debugger.listens:
+                port += self._claim()
             with self._apart:
-                self._debugpy.configure(subProcess=False, python=_python())
-                self._debugpy.listen((_LOOPBACK, port))
-        except Exception as error:
+                self._debugger.begin(port)
+        # A debugger that can't connect may call sys.exit.
+        except (Exception, SystemExit) as error:
             self._write(error=f"{type(error).__name__}: {error}"[:_WORDS_MAX])
         else:
             self._write(port=port)
@@ -143,6 +168,93 @@ class _Process:
             new.replace(path)
         except OSError as error:
             print(f"stacklab_debug: {path}: {error}", file=sys.stderr)
+
+
+class _Debugpy:
+    """A debugger that listens; an IDE attaches at any time."""
+
+    listens = True
+
+    def __init__(self) -> None:
+        self._module: Any = None
+
+    def load(self) -> None:
+        # debugpy itself would import the debugger when it is told to listen.
+        importlib.import_module("debugpy.server.api")
+        self._module = sys.modules["debugpy"]
+
+    def begin(self, port: int) -> None:
+        self._module.configure(subProcess=False, python=_python())
+        self._module.listen((_LOOPBACK, port))
+
+
+class _Calling:
+    """A debugger that calls the debug server of an IDE, once.
+
+    Source: pydevd's `settrace` (PyDev.Debugger), and that of pydevd-pycharm.
+    """
+
+    listens = False
+
+    def __init__(self, module: str) -> None:
+        self._name = module
+        self._module: Any = None
+        self._connected: Any = None  # pydevd's own debugger
+
+    def load(self) -> None:
+        self._module = importlib.import_module(self._name)
+
+    def begin(self, port: int) -> None:
+        # It waits for the server's word to go on, without an end. These are of before eventlet.
+        threading = importlib.import_module("threading")
+        gone_on: Event = threading.Event()
+        patience = threading.Thread(target=self._go_on, args=(gone_on,), daemon=True)
+        patience.start()
+        try:
+            with self._kept():
+                # Otherwise it would stop here, and take what the service logs.
+                self._module.settrace(
+                    _LOOPBACK,
+                    port=port,
+                    suspend=False,
+                    stdout_to_server=False,
+                    stderr_to_server=False,
+                    patch_multiprocessing=False,
+                )
+        finally:
+            is_answered = not gone_on.is_set()
+            gone_on.set()
+        if not is_answered:
+            raise ConnectionError("the debug server has ended, or does not answer")
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep the debugger that connects: at the end of its connection it is known no more."""
+        debugger_class = sys.modules["pydevd"].PyDB
+        connect = debugger_class.connect
+
+        def keep(debugger: Any, *words: Any) -> Any:  # noqa: ANN401  pydevd's
+            self._connected = debugger
+            return connect(debugger, *words)
+
+        debugger_class.connect = keep
+        try:
+            yield
+        finally:
+            debugger_class.connect = connect
+
+    def _go_on(self, gone_on: Event) -> None:
+        """Say in place of a server that does not, or has gone, that the program may run."""
+        holder = sys.modules["_pydevd_bundle.pydevd_constants"].GlobalDebuggerHolder
+        deadline = time.monotonic() + _ANSWER_S
+        while time.monotonic() < deadline:
+            if gone_on.wait(_LOOK_S):
+                return
+            if self._connected is not None and holder.global_dbg is None:
+                break  # the connection has ended, and with it all but the wait
+        gone_on.set()
+        if self._connected is not None:
+            self._connected.ready_to_run = True
 
 
 def _python() -> str:

@@ -3,7 +3,8 @@
 Runs on the node as root, in one piece with `node_units`, with nothing but Python's own library:
 
     python3 - look PREFIX             each unit PREFIX*.service that runs a Python program
-    python3 - attach UNIT [--set NAME=VALUE]...
+    python3 - port UNIT               the port that `attach` of a debugger that is called will call
+    python3 - attach UNIT [--with DEBUGGER] [--set NAME=VALUE]...
     python3 - detach UNIT...
     python3 - give UNIT... --for WORD --set NAME=VALUE     variables, and no debugger
     python3 - take UNIT... --for WORD                      without these
@@ -21,6 +22,7 @@ and the exit code is 1 then.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import re
@@ -56,7 +58,9 @@ from stacklab.drivers.node_units import (
     write,
 )
 
-DIRECTORY = "/usr/local/lib/stacklab-debug"  # the hook and debugpy
+DIRECTORY = "/usr/local/lib/stacklab-debug"  # the hook and debuggers
+_WORKER = "stacklab_debug_worker"
+_LISTENING = "debugpy"  # the others call
 _FIRST_PORT = 5678  # debugpy's own
 _PORTS_PER_UNIT = 10
 _REPORT_S = 1.0  # between two looks at a report
@@ -89,21 +93,26 @@ def look(prefix: str) -> None:
             python=unit.python,
             state=unit.state,
             hooked=unit.is_hooked,
+            debugger=_debugger_of(unit.name),
             given=unit.given,
             processes=unit.processes(),
         )
 
 
-def attach(name: str, limit_s: float, variables: Sequence[str]) -> None:
-    """Have a unit's processes listen, and write which do; a unit that has the hook keeps it."""
+def attach(name: str, debugger: str, limit_s: float, variables: Sequence[str]) -> None:
+    """Have a unit's processes listen, or call, and write which do.
+
+    Those that listen for this debugger already are left alone.
+    """
     unit = unit_of(name)
     if not unit.python:
         raise NodeError(f"{name} does not run a Python program: {shlex.join(unit.argv)}")
-    if not unit.is_hooked or not unit.processes():
+    listening = [said for said in unit.processes() if "error" not in said]
+    if debugger != _LISTENING or _debugger_of(name) != _LISTENING or not listening:
         _compile(unit.python)
-        put(unit, HOOKED, _hook_lines(unit, variables))
+        put(unit, HOOKED, _hook_lines(unit, debugger, variables))
         restart([name])
-    write(processes=_wait_for_listeners(name, limit_s))
+    write(processes=_wait_for_processes(name, limit_s))
 
 
 def find(name: str, file: str) -> None:
@@ -161,27 +170,44 @@ def _catches_report_signal(pid: str) -> bool:
     return found is not None and bool(int(found[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
-def _hook_lines(unit: Unit, variables: Sequence[str]) -> list[str]:
+def _hook_lines(unit: Unit, debugger: str, variables: Sequence[str]) -> list[str]:
     directory = records(unit.name)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     owner = pwd.getpwnam(unit.user)
     os.chown(directory, owner.pw_uid, owner.pw_gid)
-    port = f"STACKLAB_DEBUG_PORT={_choose_port(unit.name)}"
+    chosen = (
+        f"STACKLAB_DEBUG_WITH={debugger}",
+        f"STACKLAB_DEBUG_PORT={_choose_port(unit.name)}",
+        f"STACKLAB_DEBUG_RECORDS={directory}",
+    )
     # The last one: a warning on each start, which is not meant for whoever debugs.
     quiet = "PYDEVD_DISABLE_FILE_VALIDATION=1"
-    settings = [port, f"STACKLAB_DEBUG_RECORDS={directory}", *variables, quiet]
+    settings = [*chosen, *variables, quiet]
     if unit.is_uwsgi:
         # The last of an option wins over the file that uWSGI reads. One thread: none but the main
         # one is traced from its beginning.
         more = ["--processes", "1", "--threads", "1", "--pythonpath", DIRECTORY]
-        argv = [*unit.argv, *more, "--import", "stacklab_debug_worker"]
+        more += ["--import", _WORKER]
+        # It has them already if it is under a debugger.
+        argv = unit.argv if _WORKER in unit.argv else [*unit.argv, *more]
         # systemctl shows a command with its variables put in, so that a $ is only that.
         start = " ".join(quote(word).replace("$", "$$") for word in argv)
         return [environment_line(settings), "ExecStart=", f"ExecStart={start}"]
-    settings.append(f"PYTHONPATH={':'.join([DIRECTORY, *unit.python_path])}")
+    others = [path for path in unit.python_path if path != DIRECTORY]
+    settings.append(f"PYTHONPATH={':'.join([DIRECTORY, *others])}")
     # Some are only up when a long import is over.
     return [environment_line(settings), "TimeoutStartSec=infinity"]
+
+
+def _debugger_of(name: str) -> str:
+    """Return the debugger that a unit's drop-in names; "" for a unit without."""
+    try:
+        text = drop_in(name, HOOKED).read_text()
+    except OSError:
+        return ""
+    found = re.search(r"STACKLAB_DEBUG_WITH=(\w+)", text)
+    return found[1] if found else ""
 
 
 def _choose_port(name: str) -> int:
@@ -195,8 +221,8 @@ def _choose_port(name: str) -> int:
     return port
 
 
-def _wait_for_listeners(name: str, limit_s: float) -> list[dict[str, Any]]:
-    """Return the processes that listen, once no more of them appear."""
+def _wait_for_processes(name: str, limit_s: float) -> list[dict[str, Any]]:
+    """Return the processes that listen, or have called, once no more of them appear."""
     deadline = time.monotonic() + limit_s
     seen: list[dict[str, Any]] = []
     since = time.monotonic()
@@ -211,22 +237,25 @@ def _wait_for_listeners(name: str, limit_s: float) -> list[dict[str, Any]]:
         if seen and unit.state == "active" and time.monotonic() - since >= _SETTLED_S:
             return seen
         if unit.state == "failed" or time.monotonic() > deadline:
-            raise NodeError(f"no process of {name} ({unit.state}) listens: {last_words(name)}")
+            raise NodeError(f"no process of {name} ({unit.state}) is ready: {last_words(name)}")
         time.sleep(POLL_S)
 
 
 def _compile(python: str) -> None:
-    """Compile the hook and debugpy: no service may write there, and each would do it anew."""
-    call(python, "-m", "compileall", "-q", DIRECTORY, limit_s=600)
+    """Compile the hook and debuggers: no service may write there, and each would do it anew."""
+    # PyCharm's has files that are for Python 2 alone; what is not compiled is only slower.
+    with contextlib.suppress(NodeError):
+        call(python, "-m", "compileall", "-q", DIRECTORY, limit_s=600)
 
 
 def main(words: list[str]) -> int:
     """Do what the command line says; returns the exit code."""
     parser = argparse.ArgumentParser()
-    orders = ("look", "attach", "give", "take", "detach", "find", "report")
+    orders = ("look", "port", "attach", "give", "take", "detach", "find", "report")
     parser.add_argument("order", choices=orders)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--for", dest="word", choices=tuple(GIVEN), default="patience")
+    parser.add_argument("--with", dest="debugger", default=_LISTENING)
     parser.add_argument("--limit", type=float, default=120.0)
     parser.add_argument("--set", action="append", default=[])
     chosen = parser.parse_args(words)
@@ -235,7 +264,9 @@ def main(words: list[str]) -> int:
         if chosen.order == "look":
             look(first)
         elif chosen.order == "attach":
-            attach(first, chosen.limit, chosen.set)
+            attach(first, chosen.debugger, chosen.limit, chosen.set)
+        elif chosen.order == "port":
+            write(port=_choose_port(unit_of(first).name))
         elif chosen.order == "give":
             give(chosen.names, chosen.word, chosen.limit, chosen.set)
         elif chosen.order == "take":

@@ -6,7 +6,7 @@ Its log file is its mark (see host/outliving.py). It goes away with its node, by
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from stacklab.tools.host import outliving
 
 _LOOPBACK = "127.0.0.1"
 _START_S = 60.0
-_FORWARD = "-L"
+_TO_NODE = "-L"
+_FROM_NODE = "-R"
 
 
 def start(runner: Runner, paths: LabPaths, node: str, log: Path, ports: Mapping[int, int]) -> None:
@@ -26,13 +27,25 @@ def start(runner: Runner, paths: LabPaths, node: str, log: Path, ports: Mapping[
     `ports` is port here -> port there, both of the loopback alone. A tunnel with this log is ended
     before. Raises CommandFailed.
     """
-    end(log)
-    files.make_directory(log.parent, mode=0o700)
     forwards = [
         word
         for here, there in ports.items()
-        for word in (_FORWARD, f"{_LOOPBACK}:{here}:{_LOOPBACK}:{there}")
+        for word in (_TO_NODE, f"{_LOOPBACK}:{here}:{_LOOPBACK}:{there}")
     ]
+    _start(runner, paths, node, log, forwards)
+
+
+def start_from_node(
+    runner: Runner, paths: LabPaths, node: str, log: Path, *, here: int, there: int
+) -> None:
+    """Have connections to a port of the node's loopback end at one of this host's; see `start`."""
+    forwards = (_FROM_NODE, f"{_LOOPBACK}:{there}:{_LOOPBACK}:{here}")
+    _start(runner, paths, node, log, forwards)
+
+
+def _start(runner: Runner, paths: LabPaths, node: str, log: Path, forwards: Sequence[str]) -> None:
+    end(log)
+    files.make_directory(log.parent, mode=0o700)
     argv = (
         "ssh",
         "-F",
@@ -59,8 +72,9 @@ def ports(log: Path) -> dict[int, int]:
     for process in outliving.find("ssh", str(log)):
         words = outliving.arguments(process)
         for option, value in pairwise(words):
-            if option == _FORWARD:
-                _, here, _, there = value.split(":")
+            if option in (_TO_NODE, _FROM_NODE):
+                _, first, _, second = value.split(":")
+                here, there = (first, second) if option == _TO_NODE else (second, first)
                 found[int(here)] = int(there)
     return found
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.labs import CLOUD
+from tests.debug_server import Called, DebugServer
+from tests.live.labs import CLOUD, HOME
 from tests.live.typed import Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
@@ -34,6 +38,33 @@ def line_of(stacklab: Stacklab, file: str, text: str, node: str = "controller") 
     place = f"/usr/lib/python3/dist-packages/{file}"
     found = stacklab.on(CLOUD, node, f"grep -nF -m 1 -- {text!r} {place}")
     return f"{file}:{found.partition(':')[0]}"
+
+
+def run_callers(
+    server: DebugServer, attaching: subprocess.Popen[str], file: str, line: int
+) -> list[Called]:
+    """Let all programs run that call while a service is being attached, with a breakpoint."""
+    callers: list[Called] = []
+    while attaching.poll() is None:
+        with contextlib.suppress(TimeoutError):
+            callers.append(server.wait(1))
+            callers[-1].run(file, line)
+    assert callers, attaching.communicate()
+    return callers
+
+
+def first_stop(callers: list[Called]) -> tuple[str, str, int, dict[str, str]]:
+    """What the first of them says that stops; it goes on."""
+    stops: queue.Queue[tuple[str, str, int, dict[str, str]]] = queue.Queue()
+
+    def wait(called: Called) -> None:
+        # The others end with their connection.
+        with contextlib.suppress(AssertionError, OSError, ValueError):
+            stops.put(called.stopped())
+
+    for called in callers:
+        threading.Thread(target=wait, args=(called,), daemon=True).start()
+    return stops.get(timeout=120)
 
 
 def assert_undone(stacklab: Stacklab) -> None:
@@ -120,6 +151,70 @@ def test_a_compute_stands_at_a_line_while_a_vm_is_built(stacklab: Stacklab, clou
     assert run.code == 0
     assert "nova-compute on compute1 has stopped at" in flat(run.out)
     stacklab.ok("debug.sources", CLOUD, "nova-compute", "--node", "compute1")
+    stacklab.ok("debug.detach", CLOUD)
+    assert_undone(stacklab)
+
+
+@pytest.mark.parametrize(
+    ("debugger", "service", "file", "text", "request_words", "function"),
+    [
+        pytest.param(
+            "pydev",
+            "keystone",
+            "keystone/api/projects.py",
+            "filters = ('domain_id', 'enabled', 'name'",
+            "project list",
+            "_list_projects",
+            id="pydev",
+        ),
+        pytest.param(
+            "pycharm",
+            "nova-api",
+            "nova/api/openstack/compute/servers.py",
+            "search_opts.update(req.GET)",
+            "server list",
+            "_get_servers",
+            marks=of_all_services,
+            id="pycharm",
+        ),
+    ],
+)
+def test_a_service_calls_the_debug_server_of_an_ide(
+    debugger: str,
+    service: str,
+    file: str,
+    text: str,
+    request_words: str,
+    function: str,
+    stacklab: Stacklab,
+    cloud: Run,
+) -> None:
+    place = line_of(stacklab, file, text)
+    path, _, line = place.partition(":")
+    with DebugServer(is_pycharm=debugger == "pycharm") as server:
+        words = (service, "--with", debugger, "--port", str(server.port))
+        attaching = stacklab.start("debug.attach", CLOUD, *words)
+        here = str(HOME / "labs" / CLOUD / "debug" / "controller" / service / path)
+        there = f"/usr/lib/python3/dist-packages/{path}"
+        # PyDev asks for files as they are here, PyCharm as they are on the node.
+        file = here if debugger == "pydev" else there
+        callers = run_callers(server, attaching, file, int(line))
+        run = stacklab.end_of(attaching, ("debug.attach",), time.monotonic())
+        assert run.code == 0, run.err
+        rows = listed(stacklab)
+        assert rows[service, "controller"]["debugger"] == debugger
+        assert rows[service, "controller"]["ports"] == [server.port]
+        began = time.monotonic()
+        asking = stacklab.start("lab.cloud", CLOUD, "--", *request_words.split())
+        stopped, file_there, line_there, _ = first_stop(callers)
+        asked = stacklab.end_of(asking, ("lab.cloud",), began)
+        assert asked.code == 0, asked.err
+        assert (stopped, line_there) == (function, int(line))
+        assert file_there.endswith(path)
+    # Its debug server is gone now, and it does its work.
+    stacklab.ok("lab.cloud", CLOUD, "--", *request_words.split())
+    stacklab.ok("debug.attach", CLOUD, service)
+    assert listed(stacklab)[service, "controller"]["debugger"] == "debugpy"
     stacklab.ok("debug.detach", CLOUD)
     assert_undone(stacklab)
 

@@ -16,8 +16,11 @@ import pytest
 
 from stacklab.drivers.debug_node import DIRECTORY
 from stacklab.process.runner import SubprocessRunner
+from stacklab.progress import Progress
 from stacklab.tools.dap import DapError, Debugger
 from stacklab.workflow.debug import node_program
+from stacklab.workflow.debug.debuggers import DEBUGPY, PYCHARM, PYDEV, DebuggerKind, files_of
+from tests.debug_server import DebugServer
 
 SERVICE = """\
 import os, sys, time
@@ -35,12 +38,10 @@ LINE = 5  # of `return secret`
 FORKS = SERVICE.replace("import os, sys, time\n", "import os, sys, time\nif os.fork(): os.wait()\n")
 
 
-@pytest.fixture(scope="module")
-def hook(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory as it lies on a node."""
-    node_program.VENV.prepare(SubprocessRunner(), tell=print)
-    root = tmp_path_factory.mktemp("node")
-    for name, entry in node_program.entries().items():
+def place(root: Path, kind: DebuggerKind) -> Path:
+    """Place the hook and a debugger below a directory, as on a node."""
+    files = files_of(SubprocessRunner(), Progress(), kind)
+    for name, entry in node_program.entries(kind, files).items():
         path = root / name
         if entry.text is None:
             path.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,21 @@ def hook(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert isinstance(entry.text, bytes)
             path.write_bytes(entry.text)
     return root / DIRECTORY[1:]
+
+
+@pytest.fixture(scope="module")
+def hook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory as it lies on a node, with debugpy."""
+    return place(tmp_path_factory.mktemp("node"), DEBUGPY)
+
+
+@pytest.fixture(scope="module", params=[PYDEV, PYCHARM], ids=lambda kind: kind.name)
+def calling(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, DebuggerKind]:
+    """The directory with a debugger that calls, and that."""
+    kind: DebuggerKind = request.param
+    return place(tmp_path_factory.mktemp("calling"), kind), kind
 
 
 @pytest.fixture
@@ -61,7 +77,15 @@ def port() -> int:
 class Service:
     """A service under the hook."""
 
-    def __init__(self, directory: Path, hook: Path, port: int, name: str, text: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        hook: Path,
+        port: int,
+        name: str,
+        text: str,
+        kind: DebuggerKind = DEBUGPY,
+    ) -> None:
         self.program = directory / name
         self.program.write_text(text)
         self.records = directory / "records"
@@ -69,6 +93,7 @@ class Service:
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(hook),
+            "STACKLAB_DEBUG_WITH": kind.name,
             "STACKLAB_DEBUG_PORT": str(port),
             "STACKLAB_DEBUG_RECORDS": str(self.records),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -247,3 +272,93 @@ def test_the_debugger_does_not_care_what_the_service_patches(
 def test_what_is_no_debugger_is_told(port: int) -> None:
     with pytest.raises(DapError, match="nobody answers"):
         Debugger(port)
+
+
+def test_a_program_that_calls_a_debug_server_stops_at_its_breakpoints(
+    tmp_path: Path, calling: tuple[Path, DebuggerKind], started: list[Service]
+) -> None:
+    hook, kind = calling
+    with DebugServer(is_pycharm=kind is PYCHARM) as server:
+        service = Service(tmp_path, hook, server.port, "nova-compute", SERVICE, kind)
+        started.append(service)
+        called = server.wait()
+        called.run(str(service.program), LINE)
+        for _ in range(2):
+            function, file, line, values = called.stopped()
+            assert (function, file, line) == ("answer", str(service.program), LINE)
+            assert {"number", "secret"} <= set(values)
+        (said,) = service.said()
+        assert said["port"] == server.port
+        assert said["pid"] == service.process.pid
+        called.end()
+    # It goes on without its debug server.
+    time.sleep(1)
+    assert service.process.poll() is None
+
+
+def test_one_that_patches_its_threads_stops_as_well(
+    tmp_path: Path, calling: tuple[Path, DebuggerKind], started: list[Service]
+) -> None:
+    hook, kind = calling
+    with DebugServer(is_pycharm=kind is PYCHARM) as server:
+        service = Service(tmp_path, hook, server.port, "nova-compute", PATCHES, kind)
+        started.append(service)
+        called = server.wait()
+        called.run(str(service.program), PATCHES.splitlines().index("    return secret") + 1)
+        assert called.stopped()[0] == "answer"
+        called.end()
+
+
+def test_each_worker_that_is_forked_calls(
+    tmp_path: Path, calling: tuple[Path, DebuggerKind], started: list[Service]
+) -> None:
+    hook, kind = calling
+    with DebugServer(is_pycharm=kind is PYCHARM) as server:
+        service = Service(tmp_path, hook, server.port, "nova-api", FORKS, kind)
+        started.append(service)
+        called = server.wait()
+        called.run(str(service.program), LINE + 1)
+        assert called.stopped()[0] == "answer"
+        (said,) = service.said()
+        assert said["pid"] != service.process.pid
+
+
+def looking_late(hook: Path, directory: Path) -> Path:
+    """A copy of the hook that looks once a second, as on a busy node."""
+    directory.mkdir()
+    for path in hook.iterdir():
+        (directory / path.name).symlink_to(path)
+    module = directory / "stacklab_debug.py"
+    text = module.read_text()
+    module.unlink()
+    assert "_LOOK_S = 0.1" in text
+    module.write_text(text.replace("_LOOK_S = 0.1", "_LOOK_S = 1.0"))
+    return directory
+
+
+@pytest.mark.parametrize(
+    "how", ["nobody listens", "it ends", "it ends, seen late", "it says nothing"]
+)
+def test_without_a_debug_server_a_service_does_its_work(
+    how: str,
+    tmp_path: Path,
+    calling: tuple[Path, DebuggerKind],
+    started: list[Service],
+    port: int,
+) -> None:
+    hook, kind = calling
+    if how == "it ends, seen late":
+        hook = looking_late(hook, tmp_path / "late")
+    with DebugServer() as server:
+        listens = how != "nobody listens"
+        called_port = server.port if listens else port
+        service = Service(tmp_path, hook, called_port, "nova-compute", SERVICE, kind)
+        started.append(service)
+        if listens:
+            called = server.wait()
+        if how.startswith("it ends"):
+            called.end()
+        (said,) = service.said()
+        assert said["error"]
+        assert service.process.stdout is not None
+        assert any(line.startswith("ready") for line in service.process.stdout)

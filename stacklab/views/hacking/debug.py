@@ -26,11 +26,18 @@ def attached(lab: str, done: AttachedService) -> list[Table | Text]:
         (f"127.0.0.1:{port}", process.program, str(process.pid), service.node)
         for port, process in done.ports
     ]
-    lines = [f"\nVS Code: open {done.folder} and start debugging"]
+    lines = [""]
+    if done.debugger.is_called:
+        lines.append(f"{done.debugger.ide} has it: {done.folder} is the project with its paths")
+    else:
+        lines.append(f"{done.debugger.ide}: open {done.folder} and start debugging")
     lines.append(
         f"its code beside that: ./invoke debug.sources {lab} {service.name} --node {service.node}"
     )
-    lines.append("whoever reaches the port on this host can run code as the service's user")
+    if done.debugger.is_called:
+        lines.append("whoever is on the node can talk to the debug server as well")
+    else:
+        lines.append("whoever reaches the port on this host can run code as the service's user")
     if done.calmed:
         names = ", ".join(f"{each.name} on {each.node}" for each in done.calmed)
         lines.append(f"restarted too, so that they wait an hour for it: {names}")
@@ -59,9 +66,9 @@ def status_table(listed: Sequence[Listed]) -> Table:
 def _state(listed: Listed) -> Text:
     service = listed.service
     if service.is_hooked and service.processes:
-        return Text(f"listens ({len(service.processes)})", "green")
+        return Text(f"{service.debugger} ({len(service.processes)})", "green")
     if service.is_hooked:
-        return Text("does not listen", "yellow")
+        return Text(f"{service.debugger}: no process", "yellow")
     return Text("waits longer" if service.is_calmed else "")
 
 
@@ -75,6 +82,7 @@ def as_rows(listed: Sequence[Listed]) -> list[dict[str, object]]:
             "kind": each.service.kind,
             "state": each.service.state,
             "debugged": each.service.is_hooked,
+            "debugger": each.service.debugger,
             "patient": each.service.is_calmed,
             "processes": [
                 {"pid": process.pid, "port": process.port, "program": process.program}

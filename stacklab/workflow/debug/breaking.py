@@ -17,6 +17,7 @@ from stacklab.tools import ssh_tunnel
 from stacklab.tools.dap import DapError, Debugger, Stop
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import attaching, code, places
+from stacklab.workflow.debug.debuggers import DEBUGPY
 from stacklab.workflow.debug.services import DebugService, list_services, pick
 
 _PLACE = re.compile(r"(?P<file>[^\s:]{1,300}\.py):(?P<line>\d{1,6})", re.ASCII)
@@ -55,6 +56,11 @@ def wait_for_hit(
     file, line = _read_place(place)
     lab, paths = running_lab(context, name)
     service = pick(lab, list_services(context, lab, paths), service_name, node)
+    if service.debugger not in ("", DEBUGPY.name):
+        raise LabError(
+            f"{service.name} on {service.node} is under {service.debugger}: an IDE has it",
+            hint=f"./invoke debug.detach {name} {service.name}",
+        )
     path = code.find(context, paths, service, file)
     ports = _ports(context, lab, paths, service)
     began = time.monotonic()

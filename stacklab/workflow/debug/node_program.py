@@ -13,22 +13,16 @@ from stacklab.errors import LabError
 from stacklab.nodes import programs, session
 from stacklab.nodes.archive import Entry
 from stacklab.nodes.protocol import Part
-from stacklab.paths import PROJECT, LabPaths
-from stacklab.tools.venvs import Venv, venvs_directory
+from stacklab.paths import LabPaths
 from stacklab.workflow import placing
 from stacklab.workflow.context import Context
+from stacklab.workflow.debug.debuggers import DebuggerKind
 
 _DRIVERS = Path(drivers.__file__).parent
 _TAG = "debug"
 _PLACE_LIMIT_S = 300.0
-_MARK = "placed"  # a file that holds the digest of what was placed
+_OWN = PurePosixPath(DIRECTORY).relative_to("/")
 _START = b"import stacklab_debug\n\nstacklab_debug.start()\n"
-
-VENV = Venv(
-    name=".cloud/debug",
-    directory=venvs_directory() / ".cloud" / "debug",
-    requirements=PROJECT / "requirements" / "debug.txt",
-)
 
 
 def run(
@@ -48,22 +42,27 @@ def run(
     return ended.objects
 
 
-def place_hook(context: Context, paths: LabPaths, node: str) -> None:
-    """Copy the hook and debugpy to a node, unless it has them."""
-    VENV.prepare(context.runner, tell=lambda text: context.progress.note("host", text))
-    content = entries()
-    mark = content[f"{DIRECTORY[1:]}/{_MARK}"].text
-    part = Part(tag=_TAG, shell=f"cat {DIRECTORY}/{_MARK} 2>/dev/null || true")
+def place_hook(
+    context: Context, paths: LabPaths, node: str, kind: DebuggerKind, files: Mapping[str, bytes]
+) -> None:
+    """Copy the hook and a debugger with these files to a node, unless it has them."""
+    content = entries(kind, files)
+    mark = content[_mark(kind)].text
+    part = Part(tag=_TAG, shell=f"cat /{_mark(kind)} 2>/dev/null || true")
     reply = session.ask(context.runner, paths, node, [part], limit_s=programs.LATE_S)
     if "\n".join(reply.answer.of(_TAG).lines).encode() == mark:
         return
+    # What was compiled of other files would be taken for theirs: all files have the same time.
+    old = Part(
+        tag=_TAG,
+        shell=f"sudo -n rm -rf {DIRECTORY}/with-{kind.name} {DIRECTORY}/__pycache__",
+    )
+    session.ask(context.runner, paths, node, [old], limit_s=programs.LATE_S)
     placing.place(context, paths, node, content, what="debugger", limit_s=_PLACE_LIMIT_S)
 
 
-def entries() -> Mapping[str, Entry]:
-    """Return all files that lie beside the hook; debugpy as Python, for a node of any release."""
-    (packages,) = VENV.directory.glob("lib/python*/site-packages")
-    debugpy = packages / "debugpy"
+def entries(kind: DebuggerKind, files: Mapping[str, bytes]) -> Mapping[str, Entry]:
+    """Return the hook, what imports it, and a debugger's files, as they lie on a node."""
     content: dict[str, bytes] = {
         "stacklab_debug.py": (_DRIVERS / "debug_hook.py").read_bytes(),
         # Imported by each Python that has the directory on its path.
@@ -71,18 +70,24 @@ def entries() -> Mapping[str, Entry]:
         # Imported by uWSGI where it is told to.
         "stacklab_debug_worker.py": _START,
     }
-    # The library of the second pattern has threads traced that are there already.
-    for path in sorted([*debugpy.rglob("*.py"), *debugpy.rglob("attach_linux_*.so")]):
-        content[str(path.relative_to(packages))] = path.read_bytes()
+    content |= {f"with-{kind.name}/{name}": data for name, data in files.items()}
     whole = hashlib.sha256()
     for name, data in content.items():
         whole.update(f"{name} {len(data)}\n".encode() + data)
-    content[_MARK] = whole.hexdigest().encode()
-    own = PurePosixPath(DIRECTORY).relative_to("/")
-    folders = {parent for name in content for parent in PurePosixPath(name).parents}
-    directories = {str(own / folder): Entry(text=None, mode=0o755) for folder in sorted(folders)}
+    placed = {str(_OWN / name): Entry(text=data) for name, data in content.items()}
+    folders = {parent for name in placed for parent in PurePosixPath(name).parents}
+    directories = {
+        str(folder): Entry(text=None, mode=0o755)
+        for folder in sorted(folders)
+        if folder.is_relative_to(_OWN)
+    }
     # The mark comes last: without it all is placed again.
-    return {**directories, **{str(own / name): Entry(text=data) for name, data in content.items()}}
+    return {**directories, **placed, _mark(kind): Entry(text=whole.hexdigest().encode())}
+
+
+def _mark(kind: DebuggerKind) -> str:
+    """Return the path of the file that holds the digest of what was placed."""
+    return str(_OWN / f"placed-{kind.name}")
 
 
 def _hint(paths: LabPaths, node: str, words: tuple[str, ...]) -> str:

@@ -30,7 +30,7 @@ _WORD = re.compile(r"\w[\w@.-]{0,99}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebugProcess:
-    """A process that listens for a debugger, at a port of its node's loopback."""
+    """A process under a debugger: at this port of its node's loopback it listens, or has called."""
 
     pid: int
     port: int
@@ -46,7 +46,8 @@ class DebugService:
     unit: str
     kind: str  # python or uwsgi
     state: str
-    is_hooked: bool  # a debugger can attach
+    is_hooked: bool  # it is under a debugger
+    debugger: str  # which; "" for none
     is_calmed: bool  # it waits longer for others
     is_detailed: bool  # it logs more
     processes: tuple[DebugProcess, ...]
@@ -113,16 +114,21 @@ def pick(lab: Lab, services: Sequence[DebugService], name: str, node: str = "") 
 
 
 def read_processes(said: object) -> tuple[DebugProcess, ...]:
-    """Return the processes of which a node says in good form that they listen."""
+    """Return the processes of which a node says in good form that they are under a debugger."""
     found: list[DebugProcess] = []
     for each in said[:_MOST_PROCESSES] if isinstance(said, list) else ():
         if not isinstance(each, dict):
             continue
-        pid, port = each.get("pid"), each.get("port")
-        if type(pid) is int and type(port) is int and 0 < port <= _HIGHEST_PORT:
+        pid, port = each.get("pid"), read_port(each.get("port"))
+        if type(pid) is int and port is not None:
             program = printable(str(each.get("program", "")))
             found.append(DebugProcess(pid=pid, port=port, program=program))
     return tuple(found)
+
+
+def read_port(said: object) -> int | None:
+    """Return a port that a node says; None for what is none."""
+    return said if type(said) is int and 0 < said <= _HIGHEST_PORT else None
 
 
 def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
@@ -132,6 +138,7 @@ def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
         return None
     given = line.get("given")
     given = given if isinstance(given, list) else []
+    debugger = str(line.get("debugger", ""))
     return DebugService(
         node=node,
         name=words["service"],
@@ -139,6 +146,7 @@ def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
         kind=words["kind"],
         state=words["state"],
         is_hooked=line.get("hooked") is True,
+        debugger=debugger if _WORD.fullmatch(debugger) else "",
         is_calmed="patience" in given,
         is_detailed="detail" in given,
         processes=read_processes(line.get("processes")),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import io
 import json
 import tarfile
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,11 +18,23 @@ from stacklab import spec
 from stacklab.errors import LabError
 from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths
-from stacklab.workflow.debug import breaking, code, ide, node_program, patience, services
+from stacklab.process.runner import SubprocessRunner
+from stacklab.progress import Progress
+from stacklab.tools.host import listening
+from stacklab.workflow.debug import attaching, breaking, code, ide, node_program, patience, services
+from stacklab.workflow.debug.debuggers import (
+    DEBUGPY,
+    PYCHARM,
+    PYDEV,
+    DebuggerKind,
+    debugger_named,
+    files_of,
+)
 from stacklab.workflow.debug.services import DebugProcess, DebugService
 from tests.unit.workflow.fake_host import FakeHost
 
 LAB = spec.load(LABS / "openstack-3node.yaml")
+NOVA = "/usr/lib/python3/dist-packages/nova"
 
 
 def service(name: str, node: str = "controller") -> DebugService:
@@ -32,6 +47,7 @@ def service(name: str, node: str = "controller") -> DebugService:
         is_hooked=False,
         is_calmed=False,
         is_detailed=False,
+        debugger="",
         processes=(),
     )
 
@@ -146,7 +162,8 @@ def test_what_is_no_place_in_a_file_is_refused(place: str) -> None:
 def test_vs_code_gets_an_entry_for_each_process_and_one_for_all(tmp_path: Path) -> None:
     paths = HostPaths(tmp_path).lab("cloud")
     ports = [(port, DebugProcess(pid=port, port=5678, program="nova-api")) for port in (6001, 6002)]
-    folder = ide.write(paths, service("nova-api"), ports, "/usr/lib/python3/dist-packages/nova")
+    folder = ide.write(paths, service("nova-api"), DEBUGPY, NOVA, 5678)
+    ide.write_ports(folder, service("nova-api"), ports, NOVA)
     launch = json.loads((folder / ".vscode" / "launch.json").read_text())
     first, second = launch["configurations"]
     assert first["connect"] == {"host": "127.0.0.1", "port": 6001}
@@ -159,6 +176,127 @@ def test_vs_code_gets_an_entry_for_each_process_and_one_for_all(tmp_path: Path) 
         }
     ]
     assert launch["compounds"][0]["configurations"] == [first["name"], second["name"]]
+
+
+def test_pycharm_gets_a_run_configuration_with_port_and_paths(tmp_path: Path) -> None:
+    paths = HostPaths(tmp_path).lab("cloud")
+    folder = ide.write(paths, service("nova-api"), PYCHARM, NOVA, 4321)
+    text = (folder / ".idea" / "runConfigurations" / "debug_server.xml").read_text()
+    (configuration,) = ElementTree.fromstring(text)
+    assert configuration.get("type") == "PyRemoteDebugConfigurationType"
+    assert configuration.get("name") == "nova-api on controller"
+    options = {each.get("name"): each.get("value") for each in configuration.iter("option")}
+    assert options["PORT"] == "4321"
+    assert options["SUSPEND_AFTER_CONNECT"] == "false"
+    (mapping,) = configuration.iter("mapping")
+    assert mapping.attrib == {"local-root": "$PROJECT_DIR$/nova", "remote-root": NOVA}
+    assert ide.variables(PYCHARM, folder, NOVA) == ()
+
+
+def test_pydev_gets_a_project_and_its_debugger_the_paths(tmp_path: Path) -> None:
+    paths = HostPaths(tmp_path).lab("cloud")
+    folder = ide.write(paths, service("nova-api"), PYDEV, NOVA, 5678)
+    project = ElementTree.fromstring((folder / ".project").read_text())
+    assert project.findtext("name") == "nova-api on controller"
+    assert ElementTree.fromstring((folder / ".pydevproject").read_text()).tag == "pydev_project"
+    (variable,) = ide.variables(PYDEV, folder, NOVA)
+    name, _, value = variable.partition("=")
+    assert name == "PATHS_FROM_ECLIPSE_TO_PYTHON"
+    assert json.loads(value) == [[f"{folder}/nova", NOVA]]
+
+
+def test_an_egg_of_pycharm_gives_its_python_files(tmp_path: Path) -> None:
+    egg = tmp_path / "pydevd-pycharm.egg"
+    with zipfile.ZipFile(egg, "w") as archive:
+        archive.writestr("pydevd_pycharm.py", "x = 1\n")
+        archive.writestr("_pydevd_bundle/a.cpython-311.so", "x")
+        archive.writestr("../../outside.py", "x")
+        archive.writestr("/outside.py", "x")
+        archive.writestr("./", "")
+    assert files_of(SubprocessRunner(), Progress(), PYCHARM, egg) == {
+        "pydevd_pycharm.py": b"x = 1\n"
+    }
+
+
+def test_what_is_no_egg_of_pycharm_is_refused(tmp_path: Path) -> None:
+    other, text = tmp_path / "other.egg", tmp_path / "text.egg"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("other.py", "")
+    text.write_text("no egg")
+    encrypted = bytearray(other.read_bytes())
+    for signature in (b"PK\x03\x04", b"PK\x01\x02"):
+        at = encrypted.index(signature) + (6 if signature.endswith(b"\x04") else 8)
+        encrypted[at] |= 1
+    locked = tmp_path / "locked.egg"
+    locked.write_bytes(encrypted)
+    for egg in (other, text, locked, tmp_path / "none.egg"):
+        with pytest.raises(LabError, match=r"\.egg") as caught:
+            files_of(SubprocessRunner(), Progress(), PYCHARM, egg)
+        assert "debug-eggs" in str(caught.value.hint)
+
+
+def test_the_nearest_debugger_is_named() -> None:
+    assert debugger_named("pydev") is PYDEV
+    with pytest.raises(LabError) as caught:
+        debugger_named("pycharn")
+    assert "did you mean pycharm?" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("kind", [PYCHARM, PYDEV], ids=lambda kind: kind.name)
+def test_nothing_is_restarted_while_no_debug_server_listens(
+    kind: DebuggerKind, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.stock("debian-12-openstack")
+    host.up(LAB, with_stack=False)
+    asked: list[str] = []
+
+    def answer(
+        _context: object, _paths: object, node: str, words: tuple[str, ...], **_: object
+    ) -> list[dict[str, object]]:
+        asked.append(words[0])
+        if words[0] == "find":
+            return [{"path": "/usr/lib/python3/dist-packages/keystone"}]
+        is_there = node == "controller"
+        known = {"service": "keystone", "unit": "stacklab-keystone", "kind": "uwsgi"}
+        return [{**known, "state": "active"}] if is_there else []
+
+    monkeypatch.setattr(node_program, "run", answer)
+    monkeypatch.setattr(listening, "_TABLES", ())
+    with pytest.raises(LabError, match=r"no debug server listens at 127\.0\.0\.1:4321") as caught:
+        attaching.attach(host.context, LAB.name, "keystone", debugger=kind, ide_port=4321)
+    assert f"in {kind.ide} and start its debug server" in str(caught.value.hint)
+    assert set(asked) == {"look", "find"}
+
+
+def test_a_tunnel_without_a_debugger_is_ended_too(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attach that was cut off leaves one: on the node everybody reaches the IDE by it."""
+    host.stock("debian-12-openstack")
+    host.up(LAB, with_stack=False)
+    ended: list[str] = []
+    monkeypatch.setattr(attaching, "list_services", lambda *_: ALL)
+    monkeypatch.setattr(attaching.ssh_tunnel, "end", lambda log: ended.append(log.name))
+    assert attaching.detach(host.context, LAB.name, ["keystone"]) == ()
+    assert ended == ["controller.keystone.log"]
+    attaching.detach(host.context, LAB.name, node="compute2")
+    assert ended[1:] == ["compute2.nova-compute.log"]
+
+
+def test_an_egg_is_refused_for_another_debugger(host: FakeHost) -> None:
+    with pytest.raises(LabError, match="--egg is PyCharm's"):
+        attaching.attach(host.context, LAB.name, "keystone", debugger=PYDEV, egg=Path("x.egg"))
+
+
+def test_a_breakpoint_of_ours_is_refused_where_an_ide_has_the_service(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.stock("debian-12-openstack")
+    host.up(LAB, with_stack=False)
+    held = dataclasses.replace(ALL[0], is_hooked=True, debugger="pycharm")
+    monkeypatch.setattr(breaking, "list_services", lambda *_: (held,))
+    with pytest.raises(LabError, match="is under pycharm: an IDE has it"):
+        breaking.wait_for_hit(host.context, LAB.name, "keystone", "keystone/x.py:1", limit_s=1)
 
 
 def packed(*members: tuple[str, bytes, bytes]) -> bytes:
