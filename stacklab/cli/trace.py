@@ -34,13 +34,20 @@ def boot(
 
 @task("trace.volume")
 def volume(
-    _c: Any, name: NameOfLabThatIsUp, keep: _Keep = False, out: _Out = "", json: AsJson = False
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    from_image: Annotated[bool, "make it from an image, which is uploaded first"] = False,
+    keep: _Keep = False,
+    out: _Out = "",
+    json: AsJson = False,
 ) -> None:
     """Make a volume, and show its way through cinder's services; exit code 5."""
     from stacklab.workflow.trace import requests
 
     with session(f"trace.volume {name}") as context:
-        trace = requests.make(context, name, "volume", is_kept=keep)
+        trace = requests.make(
+            context, name, "volume_from_image" if from_image else "volume", is_kept=keep
+        )
     _show(trace, name, out, json)
 
 

@@ -4,7 +4,7 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
 
     auth         arguments of openstack.connect
     prefix       what the names of all that it makes begin with
-    what         boot or volume
+    what         boot, volume or volume_from_image
     request_id   id that the request goes by
     tenant       paths of kernel, ramdisk and disk; command_line of the kernel
     public_key   for the VM
@@ -65,7 +65,6 @@ class Tracer:
         self._cloud = openstack.connect(
             load_yaml_config=False, load_envvars=False, **orders["auth"]
         )
-        self._is_volume = orders["what"] == "volume"
         self._made = Resources(self._cloud, orders["prefix"], has_volumes=orders["has_volumes"])
 
     def run(self) -> None:
@@ -74,10 +73,10 @@ class Tracer:
         self._cloud.authorize()
         write(begins="delete what an earlier trace has left")
         self._made.delete_all()
-        if self._is_volume:
-            self._make_volume()
-        else:
+        if self._orders["what"] == "boot":
             self._boot()
+        else:
+            self._make_volume()
 
     def clean_up(self) -> None:
         """Delete everything that was made."""
@@ -115,8 +114,15 @@ class Tracer:
                 write(actions=list(self._actions(made["id"])))
 
     def _make_volume(self) -> None:
-        write(begins="make a volume")
         volume = {"name": self._made.full_name("volume"), "size": _VOLUME_GIB}
+        if self._orders["what"] == "volume_from_image":
+            write(begins="upload an image")
+            self._made.upload_image(self._orders["tenant"])
+            name = self._made.full_name("image")
+            image = self._cloud.image.find_image(name, ignore_missing=False)
+            write(ids=[image.id])
+            volume["imageRef"] = image.id
+        write(begins="make a volume")
         storage = self._cloud.block_storage
         made = self._ask(storage, "/volumes", {"volume": volume})["volume"]
         write(ids=[made["id"]])

@@ -67,9 +67,9 @@ class Overcommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """Ways by which nova gets images out of glance, besides its API."""
+    """Ways by which nova, or cinder, gets images out of glance, besides its API."""
 
-    direct_copy: bool = False  # nova copies from glance's file system, which it shares
+    direct_copy: bool = False  # copied from glance's file system, which both see
     url_schemes: tuple[str, ...] = ()  # nova downloads by URL of these schemes
 
 

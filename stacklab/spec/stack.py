@@ -55,12 +55,12 @@ class OvercommitSpec(Spec):
 
 
 class GlanceSpec(Spec):
-    """How nova gets images out of glance, on releases that can."""
+    """How others get images out of glance, past its API, on releases that can."""
 
     direct_copy: Flag | None = Field(
         default=None,
-        description="true: nova copies images from glance's file system, which both see. "
-        "Default: false.",
+        description="true: nova copies images from glance's file system, which both see; with "
+        "installer debian, cinder does, for volumes. Default: false.",
     )
     url_schemes: Annotated[tuple[Scheme, ...], BeforeValidator(as_list)] | None = Field(
         default=None,

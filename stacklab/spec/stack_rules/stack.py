@@ -69,6 +69,7 @@ def check_stack(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     yield from secrets_in(stack)
     yield from _check_refs(stack)
     yield from _check_volume_types(stack)
+    yield from _check_direct_copy(stack, release)
     if context.is_whole:
         yield from misnamed_sources(stack)
         yield from _check_post_config_files(stack, spec, release)
@@ -285,6 +286,18 @@ def _check_refs(stack: StackSpec) -> Iterator[SpecMistake]:
                 wrong=f"{ref} does not name a patch set",
                 right=f"write {ref}/1, or its newest",
             )
+
+
+def _check_direct_copy(stack: StackSpec, release: Release) -> Iterator[SpecMistake]:
+    """Yield a copy of images where nobody would make one."""
+    is_wanted = stack.glance is not None and stack.glance.direct_copy
+    if is_wanted and release.text("direct_copy_by") == "cinder" and not stack.volume_types:
+        yield SpecMistake(
+            path=("stack", "glance", "direct_copy"),
+            wrong="cinder copies images in this release, and the cloud has no cinder",
+            right="add volume_types: [lvm], or remove it",
+            at_key=True,
+        )
 
 
 def _check_volume_types(stack: StackSpec) -> Iterator[SpecMistake]:

@@ -40,13 +40,15 @@ _CALL = re.compile(r"(\w+) call to ([\w-]+) for (\S+) used request id (req-[0-9a
 
 
 def make(context: Context, name: str, what: str, *, host: str = "", is_kept: bool = False) -> Trace:
-    """Boot a VM, or make a volume, and trace that: `what` is boot or volume.
+    """Boot a VM, or make a volume, and trace that.
+
+    `what` is boot, volume or volume_from_image.
 
     What was made is deleted. Raises LabError for a cloud without what is needed, NotChecked if no
     request came about.
     """
     lab, paths = running_lab(context, name)
-    if what == "volume" and not client.access_of(lab).has_volumes:
+    if what != "boot" and not client.access_of(lab).has_volumes:
         raise LabError(
             f"the cloud of {name} has no cinder",
             hint="volume_types in the spec's stack; containers can't have LVM",
@@ -61,7 +63,9 @@ def make(context: Context, name: str, what: str, *, host: str = "", is_kept: boo
     tracing.prepare()
     orders = _orders(context, lab, paths, what)
     orders |= {"host": host, "keep": is_kept}
-    with locks.held(paths.cloud / "trace.lock", f"trace.{what} {name}", wait_s=_WAIT_S):
+    with locks.held(
+        paths.cloud / "trace.lock", f"trace.{what.partition('_')[0]} {name}", wait_s=_WAIT_S
+    ):
         heard = _run(context, lab, orders)
         asked = next((event for event in heard.events if event.word == "token"), None)
         if asked is None:
@@ -71,7 +75,7 @@ def make(context: Context, name: str, what: str, *, host: str = "", is_kept: boo
             )
     words = (str(orders["request_id"]), *heard.words)
     seen = dataclasses.replace(heard.seen(), words=words)
-    title = f"{what} of {orders['request_id']} on {name}"
+    title = f"{what.replace('_', ' ')} of {orders['request_id']} on {name}"
     return tracing.trace(title, what, seen, asked.at, heard.over_at)
 
 
@@ -152,7 +156,7 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, what: str) -> dict[str,
         "prefix": _PREFIX,
         "what": what,
         "request_id": f"req-{uuid.uuid4()}",
-        "tenant": tenant.extract(context, paths, public_key) if what == "boot" else {},
+        "tenant": tenant.extract(context, paths, public_key) if what != "volume" else {},
         "public_key": public_key,
         "has_volumes": client.access_of(lab).has_volumes,
         "limit_s": _EMULATED_LIMIT_S if is_emulated else _LIMIT_S,

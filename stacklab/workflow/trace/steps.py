@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ class TraceStep:
     until: re.Pattern[str] | None = None
     needs_detail: bool = False
     silent: str = ""
+    absent: str = ""  # what it means that there is no line, where the request went on
 
     def fits(self, line: LogLine) -> bool:
         """Return True if a line shows that the step began."""
@@ -77,6 +79,7 @@ def _step_of(row: Mapping[str, Any]) -> TraceStep:
         services=tuple(row.get("services", ())),
         needs_detail=row.get("detail", False),
         silent=row.get("silent", ""),
+        absent=row.get("absent", ""),
         **patterns,
     )
 
@@ -95,7 +98,16 @@ def find(
             found.append(_of_client(step, by_word.get(step.client)))
         else:
             found.append(_of_service(step, lines, detailed))
-    return tuple(found)
+    return tuple(
+        dataclasses.replace(each, why_not=each.step.absent)
+        if each.step.absent and each.at is None and _has_line(found[number:])
+        else each
+        for number, each in enumerate(found)
+    )
+
+
+def _has_line(found: Sequence[FoundStep]) -> bool:
+    return any(each.at is not None and each.step.services for each in found)
 
 
 def _of_client(step: TraceStep, event: ClientEvent | None) -> FoundStep:

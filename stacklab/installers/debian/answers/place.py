@@ -30,6 +30,7 @@ class CloudPlace:
     has_tunnel_bridge: bool  # in user space a tunnel's end must be the address of a bridge
     is_vm: bool
     volume_types: tuple[str, ...]  # (): the cloud has no cinder
+    has_direct_copy: bool  # cinder copies images from glance's file system
     has_tls: bool  # the APIs are reached by HTTPS; tls.py has the rest
     has_dashboard: bool
 
@@ -65,6 +66,7 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
         has_tunnel_bridge=in_user_space and len(cloud_nodes) > 1,
         is_vm=node.kind is NodeKind.VM,
         volume_types=volume_types(lab),
+        has_direct_copy=stack.glance.direct_copy,
         has_tls=stack.has_tls,
         has_dashboard=stack.has_dashboard,
     )

@@ -251,6 +251,8 @@ def _volume_services(place: CloudPlace) -> Iterator[Service]:
             command=f"/usr/bin/{name} --config-file=/etc/cinder/cinder.conf",
             after=(VOLUMES,),
             waits_for=waits_for,
+            # Who may read the files of images.
+            lines=("SupplementaryGroups=glance",) if place.has_direct_copy else (),
         )
 
 

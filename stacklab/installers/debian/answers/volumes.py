@@ -56,6 +56,7 @@ class VolumeOptions(Connections):
                 "service_down_time": self._down_after_s,
                 "periodic_interval": 300,
                 "backend_stats_polling_interval": _STATISTICS_S,
+                **({"allowed_direct_url_schemes": "file"} if self._place.has_direct_copy else {}),
             },
             "database": self._database("cinder"),
             "keystone_authtoken": self._token_check("cinder"),

@@ -19,7 +19,7 @@ from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.installers.kit.write import digest
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.model.stack import ConfigOption, Mirrors, Overcommit, Role
+from stacklab.model.stack import ConfigOption, Glance, Mirrors, Overcommit, Role
 from stacklab.paths import PROJECT
 from stacklab.stages.selection import input_digest
 
@@ -225,6 +225,19 @@ class TestVolumes:
         backend = ini(lab, "controller", "/etc/cinder/cinder.conf")["lvm-lvm"]
         assert backend["lvm_type"] == kind
         assert backend.get("max_over_subscription_ratio") == ratio
+
+    def test_cinder_copies_images_where_the_spec_says_so(self) -> None:
+        copying = with_stack(LAB, glance=Glance(direct_copy=True))
+        path, unit = "/etc/cinder/cinder.conf", "/etc/systemd/system/stacklab-cinder-volume.service"
+        scheme = "allowed_direct_url_schemes"
+        assert ini(copying, "controller", path)["DEFAULT"][scheme] == "file"
+        assert scheme not in ini(LAB, "controller", path)["DEFAULT"]
+        # The files of images are for glance's group alone.
+        assert "SupplementaryGroups=glance" in text(copying, "controller", unit)
+        assert "SupplementaryGroups" not in text(LAB, "controller", unit)
+        # Without it glance says to nobody where they lie.
+        glance = ini(copying, "controller", "/etc/glance/glance-api.conf")["DEFAULT"]
+        assert glance["show_image_direct_url"] == "true"
 
     def test_nova_asks_cinder_only_where_there_is_one(self) -> None:
         for node in ("controller", "compute1"):

@@ -21,7 +21,7 @@ def found(title: str, *lines: LogLine, events: tuple[ClientEvent, ...] = ()) -> 
 
 
 def test_every_step_says_by_what_it_is_known() -> None:
-    for kind in ("boot", "volume"):
+    for kind in ("boot", "volume", "volume_from_image"):
         for step in steps.steps_of(kind):
             ways = [bool(step.client), bool(step.silent), bool(step.services and step.line)]
             assert ways.count(True) == 1, step.title
@@ -105,3 +105,25 @@ def test_what_the_client_did_has_the_clients_times() -> None:
     event = ClientEvent(word="asked", at=5.0, text="POST /servers: 202", took_s=0.5)
     step = found("the client asks nova for a VM", events=(event,))
     assert (step.at, step.took_s, step.service) == (5.0, 0.5, "client")
+
+
+IMAGE = "cb3c3a5e-2f0e-4a3e-9a5e-0c2f9a3a5b11"
+FETCHED = line(3.0, "cinder-volume", "Image download 16.00 MB at 80.0 MB/s")
+SENT = line(
+    2.0, "glance", f"192.168.170.10 GET /v2/images/{IMAGE}/file => generated 16777216 bytes"
+)
+
+
+def sends(*lines: LogLine) -> FoundStep:
+    table = steps.steps_of("volume_from_image")
+    all_of_them = steps.find(table, lines, ())
+    return next(each for each in all_of_them if each.step.title == "glance sends the image")
+
+
+def test_an_image_that_glance_did_not_send_was_copied() -> None:
+    assert sends(SENT, FETCHED).evidence == SENT.message
+    assert "copies the file itself" in sends(FETCHED).why_not
+
+
+def test_nothing_is_said_of_a_request_that_did_not_get_that_far() -> None:
+    assert sends(line(1.0, "cinder", "Create volume request issued")).why_not == "no line"
