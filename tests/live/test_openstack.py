@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -36,6 +37,45 @@ def test_lab_up_installs_the_cloud_and_all_its_services_run(
     # What is done is not done again.
     assert "place the configuration" in cloud.err
     assert "place the configuration" not in stacklab.ok("lab.stack", CLOUD).err
+
+
+TWO_ASK_AT_ONCE = """
+import logging, os, sys, threading, time
+sys.path.insert(0, "/etc/stacklab")
+import eventlet, stacklab_uwsgi_locks
+from oslo_config import cfg
+from oslo_log import log
+
+options = cfg.ConfigOpts()
+log.register_options(options)
+options([])
+log.setup(options, "test")
+
+def hold():
+    logging._acquireLock()
+    time.sleep(0.5)
+    logging._releaseLock()
+
+def ask():
+    time.sleep(0.1)
+    logging.getLogger("other").isEnabledFor(logging.DEBUG)
+
+threads = [threading.Thread(target=each, daemon=True) for each in (hold, ask)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join(20)
+print("hang:", sum(each.is_alive() for each in threads), flush=True)
+os._exit(0)
+"""
+
+
+def test_two_threads_of_a_service_that_log_at_once_do_not_hang(
+    stacklab: Stacklab, cloud: Run
+) -> None:
+    """Keystone did, by eventlet's locks, and with it whoever had asked it for a token."""
+    command = f"python3 -c {shlex.quote(TWO_ASK_AT_ONCE)}"
+    assert "hang: 0" in stacklab.on(CLOUD, "controller", command)
 
 
 def test_the_client_finds_the_cloud(stacklab: Stacklab, cloud: Run) -> None:

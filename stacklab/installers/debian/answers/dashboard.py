@@ -35,6 +35,7 @@ def texts(request: Request, node: Node, place: CloudPlace) -> Mapping[str, Confi
         file=_WSGI,
         port=ports.DASHBOARD_TLS if place.has_tls else ports.DASHBOARD,
         static=_STATIC,
+        logs_by_oslo=False,
     )
     settings = request.render(
         "debian/horizon.py.j2",

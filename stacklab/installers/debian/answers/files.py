@@ -269,8 +269,17 @@ def _controller_texts(
     }
     for application in services.wsgi_of(place):
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
-            text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
+            text=request.render(
+                "debian/uwsgi.ini.j2",
+                node,
+                application=application,
+                locks=services.UWSGI_LOCKS,
+                **context,
+            )
         )
+    files[str(services.UWSGI_LOCKS)] = ConfigFile(
+        text=request.render("debian/uwsgi_locks.py.j2", node)
+    )
     files |= dashboard.texts(request, node, place)
     files[services.KEYSTONE_WSGI] = ConfigFile(text=request.render("debian/keystone.wsgi.j2", node))
     for repository in _KEY_REPOSITORIES:

@@ -49,4 +49,5 @@ class Wsgi:
     file: str
     port: int
     takes_uploads: bool = False  # bodies without a known length
+    logs_by_oslo: bool = True
     static: str = ""  # the directory of what it has below /static

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from pathlib import PurePosixPath
 
 from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends import backend_of
@@ -30,6 +31,8 @@ LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "st
 
 # Ours, because Debian's imports what a lab does not use.
 KEYSTONE_WSGI = "/etc/stacklab/keystone.wsgi"
+# What uWSGI imports before a service of OpenStack.
+UWSGI_LOCKS = PurePosixPath("/etc/stacklab/stacklab_uwsgi_locks.py")
 
 _WSGI = (
     Wsgi(name="keystone", file=KEYSTONE_WSGI, port=ports.KEYSTONE),

@@ -33,6 +33,7 @@ place root root 644 /etc/rabbitmq/enabled_plugins
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
+place root root 644 /etc/stacklab/stacklab_uwsgi_locks.py
 place root horizon 640 /etc/openstack-dashboard/local_settings.py
 place root root 644 /etc/stacklab/horizon.wsgi
 place root root 644 /etc/stacklab/horizon-uwsgi.ini

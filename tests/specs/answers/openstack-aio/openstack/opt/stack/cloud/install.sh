@@ -32,6 +32,7 @@ place root root 644 /etc/rabbitmq/enabled_plugins
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
+place root root 644 /etc/stacklab/stacklab_uwsgi_locks.py
 place root root 644 /etc/stacklab/keystone.wsgi
 place keystone keystone 600 /etc/keystone/fernet-keys/0
 place keystone keystone 600 /etc/keystone/fernet-keys/1
