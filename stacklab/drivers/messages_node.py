@@ -1,13 +1,14 @@
 """List a broker's exchanges and queues, or watch the messages that services send over it.
 
-Runs on the node that has RabbitMQ as root, in one piece with `node_units`. To watch, its Python
-needs `amqp`, which OpenStack's services have:
+Runs on the node that has RabbitMQ as root, in one piece with `node_units`. To watch it needs
+`amqp`, which OpenStack's services have: this Python's, or that of the units PREFIX*.service:
 
     python3 - list
-    python3 - watch --for SECONDS
+    python3 - watch --for SECONDS [--prefix PREFIX]
 
 `list` writes a line of JSON for each exchange, queue and binding: `row`, as rabbitmqctl lists it,
-and `list`, which of these it is. `watch` has RabbitMQ copy every message that is published (its
+`list`, which of these it is, and `vhost`, where it is: DevStack's cell has a virtual host of its
+own. `watch` looks at all of them. It has RabbitMQ copy every message that is published (its
 firehose), and writes a line of JSON for each: what kind it is, where it goes, by whom, for which
 request, and the name of what it asks for. Its content is left out: tokens and passwords are in it.
 A first line {"watching": true} comes when the firehose is on, a last one has `left_out`.
@@ -27,18 +28,20 @@ import re
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stacklab.drivers.node_units import WORDS_MAX, NodeError, call, write
+from stacklab.drivers.node_units import WORDS_MAX, NodeError, call, units, write
 
 _RABBITMQCTL = "/usr/sbin/rabbitmqctl"
 _RABBITMQCTL_S = 120
 _NOVA_CONF = Path("/etc/nova/nova.conf")
 _FIREHOSE = "amq.rabbitmq.trace"
 _LOOK_S = 1.0  # between two looks whether anybody still listens
+_MORE_S = 0.01  # until the next message of a connection that has just had one
+_AT_ONCE = 100  # messages of one connection, before the others get their turn
 _QUEUE_MAX = 5000  # messages that wait for us; the oldest go
 _LISTED = {
     "exchanges": ("list_exchanges", "name", "type", "durable", "auto_delete"),
@@ -50,20 +53,21 @@ _PROGRAM = re.compile(r'"?connection_name"?\W+(?:longstr\W+)?"?([\w.-]+):(\d+):'
 
 def list_all() -> None:
     """Write what the broker has, a line for each."""
-    for word, words in _LISTED.items():
-        for row in rabbitmqctl(*words):
-            write(list=word, row=row)
+    for vhost in vhosts():
+        for word, (order, *columns) in _LISTED.items():
+            for row in rabbitmqctl(order, "--vhost", vhost, *columns):
+                write(list=word, vhost=vhost, row=row)
 
 
-def watch(seconds: float, most: int) -> None:
+def vhosts() -> list[str]:
+    """Return the broker's virtual hosts."""
+    return [str(row["name"]) for row in rabbitmqctl("list_vhosts", "name") if "name" in row]
+
+
+def watch(seconds: float, most: int, prefix: str) -> None:
     """Write a line for each message that is published from now on."""
-    amqp = _import_amqp()
+    amqp = _import_amqp(prefix)
     programs = dict(_programs())
-    connection = _connect(amqp)
-    channel = connection.channel()
-    limits = {"x-max-length": _QUEUE_MAX, "x-overflow": "drop-head"}
-    queue, _, _ = channel.queue_declare(exclusive=True, auto_delete=True, arguments=limits)
-    channel.queue_bind(queue, exchange=_FIREHOSE, routing_key="publish.#")
     counts = {"told": 0, "left_out": 0}
 
     def take(message: Any) -> None:  # noqa: ANN401  amqp's
@@ -73,17 +77,50 @@ def watch(seconds: float, most: int) -> None:
         counts["told"] += 1
         write(**describe(message.headers, message.body, programs))
 
-    channel.basic_consume(queue, no_ack=True, callback=take)
-    run_rabbitmqctl("trace_on")
+    connections, refused = [], []
+    watched = []
+    for vhost in vhosts():
+        # One that somebody has added, nova's user may not enter.
+        try:
+            connections.append(_consume(amqp, vhost, take))
+            watched.append(vhost)
+        except Exception as error:  # amqp's own
+            refused.append(error)
+    if not connections:
+        raise refused[0] if refused else NodeError("the broker has no virtual host")
     try:
+        for vhost in watched:
+            run_rabbitmqctl("trace_on", "--vhost", vhost)
         write(watching=True)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and is_heard():
-            with contextlib.suppress(TimeoutError):
-                connection.drain_events(timeout=_LOOK_S)
+            _drain(connections)
     finally:
-        run_rabbitmqctl("trace_off")
+        for vhost in watched:
+            with contextlib.suppress(NodeError):  # the others have theirs, too
+                run_rabbitmqctl("trace_off", "--vhost", vhost)
     write(left_out=counts["left_out"])
+
+
+def _consume(amqp: Any, vhost: str, take: Callable[[Any], None]) -> Any:  # noqa: ANN401  amqp's
+    """Return a connection by which all messages of a virtual host's firehose are taken."""
+    connection = _connect(amqp, vhost)
+    channel = connection.channel()
+    limits = {"x-max-length": _QUEUE_MAX, "x-overflow": "drop-head"}
+    queue, _, _ = channel.queue_declare(exclusive=True, auto_delete=True, arguments=limits)
+    channel.queue_bind(queue, exchange=_FIREHOSE, routing_key="publish.#")
+    channel.basic_consume(queue, no_ack=True, callback=take)
+    return connection
+
+
+def _drain(connections: list[Any]) -> None:
+    """Take what has come over any of them, and wait for it a while."""
+    sockets = {connection.sock: connection for connection in connections}
+    ready, _, _ = select.select(list(sockets), (), (), _LOOK_S)
+    for socket in ready:
+        with contextlib.suppress(TimeoutError):
+            for _ in range(_AT_ONCE):
+                sockets[socket].drain_events(timeout=_MORE_S)
 
 
 def is_heard() -> bool:
@@ -161,8 +198,8 @@ def _programs() -> Iterator[tuple[str, str]]:
             yield str(each.get("name", "")), found[1]
 
 
-def _connect(amqp: Any) -> Any:  # noqa: ANN401  amqp's
-    """Return a connection, by the credentials that nova's services have."""
+def _connect(amqp: Any, vhost: str) -> Any:  # noqa: ANN401  amqp's
+    """Return a connection to a virtual host, by the credentials that nova's services have."""
     config = configparser.RawConfigParser(strict=False)
     config.read(_NOVA_CONF)
     url = urlsplit(config.get("DEFAULT", "transport_url").split(",")[0])
@@ -170,14 +207,20 @@ def _connect(amqp: Any) -> Any:  # noqa: ANN401  amqp's
         host=f"{url.hostname}:{url.port or 5672}",
         userid=unquote(url.username or ""),
         password=unquote(url.password or ""),
-        virtual_host=unquote(url.path.lstrip("/")) or "/",
+        virtual_host=vhost,
         connect_timeout=_RABBITMQCTL_S,
     )
     connection.connect()
     return connection
 
 
-def _import_amqp() -> Any:  # noqa: ANN401  amqp's
+def _import_amqp(prefix: str) -> Any:  # noqa: ANN401  amqp's
+    """Import it from this Python, or from a venv that a service runs in."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for unit in units(f"{prefix}*.service") if prefix else ():
+        packages = Path(unit.python).parent.parent / "lib" / version / "site-packages"
+        if unit.python and str(packages) not in sys.path:
+            sys.path.append(str(packages))
     try:
         return importlib.import_module("amqp")
     except ImportError as error:
@@ -201,12 +244,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("order", choices=("list", "watch"))
     parser.add_argument("--for", dest="seconds", type=float, default=30.0)
     parser.add_argument("--most", type=int, default=3000)
+    parser.add_argument("--prefix", default="")
     chosen = parser.parse_args(argv)
     try:
         if chosen.order == "list":
             list_all()
         else:
-            watch(chosen.seconds, chosen.most)
+            watch(chosen.seconds, chosen.most, chosen.prefix)
     except Exception as error:  # amqp has errors of its own, and may not be there
         kind = "" if isinstance(error, NodeError) else f"{type(error).__name__}: "
         write(failed=f"{kind}{error}"[:WORDS_MAX])

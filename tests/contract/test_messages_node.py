@@ -21,7 +21,8 @@ import os, pathlib, sys
 root = pathlib.Path(os.environ["FAKE_ROOT"])
 words = sys.argv[2:]
 with (root / "calls").open("a") as calls:
-    calls.write(words[0] + "\\n")
+    vhost = words[words.index("--vhost") + 1] if "--vhost" in words else ""
+    calls.write(f"{words[0]} {vhost}".strip() + "\\n")
 if words[0] == "list_connections" and not (root / "broken").exists():
     print(
         '[{"name": "10.0.0.11:40000 -> 10.0.0.10:5672",'
@@ -29,11 +30,14 @@ if words[0] == "list_connections" and not (root / "broken").exists():
     )
 elif (root / "broken").exists():
     sys.exit("no node")
+elif words[0] == "list_vhosts":
+    more = ', {"name": "another"}' if (root / "more").exists() else ""
+    print('[{"name": "/"}, {"name": "nova_cell1"}' + more + "]")
 elif words[0].startswith("list_"):
     print('[{"name": "nova", "type": "topic"}]')
 """
 AMQP = """\
-import json, os, pathlib
+import json, os, pathlib, socket
 root = pathlib.Path(os.environ["FAKE_ROOT"])
 class Message:
     def __init__(self, headers, body):
@@ -48,16 +52,24 @@ class Channel:
         self.callback = callback
 class Connection:
     def __init__(self, **options):
-        (root / "login").write_text(json.dumps(options))
-        self.messages = json.loads((root / "messages").read_text())
+        with (root / "logins").open("a") as logins:
+            logins.write(json.dumps(options) + "\\n")
+        # Those of the cell are in its own virtual host.
+        self.vhost = vhost = options["virtual_host"].strip("/")
+        file = root / f"messages{vhost}"
+        self.messages = json.loads(file.read_text()) if file.exists() else []
+        self.sock, self.end = socket.socketpair()
+        self.end.send(b"." * len(self.messages))
     def connect(self):
-        pass
+        if "another" in self.vhost:
+            raise ConnectionError("access refused")
     def channel(self):
         self.only = Channel()
         return self.only
     def drain_events(self, timeout):
         if not self.messages:
             raise TimeoutError
+        self.sock.recv(1)
         self.only.callback(Message(*self.messages.pop(0)))
 """
 TOKEN = "gAAAAAB-a-token-that-nobody-may-see"
@@ -105,13 +117,16 @@ def run(node: Path, *words: str) -> tuple[list[Mapping[str, Any]], int]:
 
 
 def calls(node: Path) -> list[str]:
-    return (node / "calls").read_text().split()
+    return (node / "calls").read_text().splitlines()
 
 
 def test_all_that_the_broker_has_is_listed(node: Path) -> None:
     lines, code = run(node, "list")
     assert code == 0
-    assert [line["list"] for line in lines] == ["exchanges", "queues", "bindings"]
+    words = ("exchanges", "queues", "bindings")
+    assert [(line["vhost"], line["list"]) for line in lines] == [
+        (vhost, word) for vhost in ("/", "nova_cell1") for word in words
+    ]
     assert lines[1]["row"] == {"name": "nova", "type": "topic"}
 
 
@@ -148,7 +163,29 @@ def test_messages_are_named_and_their_content_is_left_out(node: Path) -> None:
 
 def test_the_firehose_is_off_at_the_end(node: Path) -> None:
     run(node, "watch", "--for", "0")
-    assert calls(node) == ["list_connections", "trace_on", "trace_off"]
+    assert calls(node) == [
+        "list_connections",
+        "list_vhosts",
+        "trace_on /",
+        "trace_on nova_cell1",
+        "trace_off /",
+        "trace_off nova_cell1",
+    ]
+
+
+def test_messages_of_every_virtual_host_are_seen(node: Path) -> None:
+    for file, method in (("messages", "ping"), ("messagesnova_cell1", "build_and_run_instance")):
+        (node / file).write_text(json.dumps([message("nova", "compute.c1", method=method)]))
+    lines, _ = run(node, "watch", "--for", "0.3")
+    assert {line["method"] for line in lines[1:-1]} == {"ping", "build_and_run_instance"}
+
+
+def test_a_virtual_host_that_nova_may_not_enter_is_left_out(node: Path) -> None:
+    (node / "more").touch()
+    lines, code = run(node, "watch", "--for", "0")
+    assert (lines[0], code) == ({"watching": True}, 0)
+    assert "trace_on another" not in calls(node)
+    assert "trace_off nova_cell1" in calls(node)
 
 
 def test_it_ends_and_is_off_once_nobody_listens(node: Path) -> None:
@@ -164,15 +201,15 @@ def test_it_ends_and_is_off_once_nobody_listens(node: Path) -> None:
     assert b"watching" in process.stdout.readline()
     process.stdout.close()
     process.wait(timeout=20)
-    assert calls(node)[-1] == "trace_off"
+    assert calls(node)[-2:] == ["trace_off /", "trace_off nova_cell1"]
 
 
 def test_the_password_is_that_of_novas_services(node: Path) -> None:
     run(node, "watch", "--for", "0")
-    login = json.loads((node / "login").read_text())
+    login, cell = map(json.loads, (node / "logins").read_text().splitlines())
     assert login["host"] == "10.0.0.10:5673"
     assert (login["userid"], login["password"]) == ("openstack", "pa/ss")
-    assert login["virtual_host"] == "/"
+    assert (login["virtual_host"], cell["virtual_host"]) == ("/", "nova_cell1")
 
 
 def test_what_is_too_much_is_counted(node: Path) -> None:
@@ -187,7 +224,7 @@ def test_a_broker_that_does_not_answer_is_told_with_its_own_words(node: Path) ->
     (node / "broken").touch()
     lines, code = run(node, "list")
     assert code == 1
-    assert lines == [{"failed": f"{node}/rabbitmqctl --silent list_exchanges name: no node"}]
+    assert lines == [{"failed": f"{node}/rabbitmqctl --silent list_vhosts name: no node"}]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from stacklab.views.tables import table
 from stacklab.words import plural
 
 if TYPE_CHECKING:
-    from stacklab.workflow.trace.messages import Message, Topology
+    from stacklab.workflow.trace.messages import Exchange, Message, Queue, Topology
 
 _MOST_BINDINGS = 3
 _DRAWINGS = {".svg": sequence.svg, ".mmd": sequence.mermaid}
@@ -25,8 +25,11 @@ _DRAWINGS = {".svg": sequence.svg, ".mmd": sequence.mermaid}
 
 def topology(found: Topology) -> list[Table | Text]:
     """Return a broker's exchanges and queues as tables."""
+    vhosts = {each.vhost for each in found.exchanges} | {each.vhost for each in found.queues}
+    several = len(vhosts) > 1
     exchanges = [
-        (each.name, each.type, "durable" if each.is_durable else "") for each in found.exchanges
+        (_name(each, several), each.type, "durable" if each.is_durable else "")
+        for each in found.exchanges
     ]
     queues = []
     for queue in found.queues:
@@ -35,7 +38,7 @@ def topology(found: Topology) -> list[Table | Text]:
         waits = Text(str(queue.messages), style="yellow" if queue.messages else "")
         taken = Text(str(queue.consumers), style="" if queue.consumers else "yellow")
         words = f"{bindings} and {more} more" if more > 0 else bindings
-        queues.append((queue.name, queue.type, waits, taken, words))
+        queues.append((_name(queue, several), queue.type, waits, taken, words))
     waiting = sum(queue.messages for queue in found.queues)
     return [
         table(("exchange", "type", ""), exchanges),
@@ -46,6 +49,11 @@ def topology(found: Topology) -> list[Table | Text]:
             f"{plural(waiting, 'message')} that nobody has taken yet"
         ),
     ]
+
+
+def _name(each: Exchange | Queue, several: bool) -> str:
+    """Return a name, with the virtual host that it is in where there are several."""
+    return f"{each.vhost}: {each.name}" if several else each.name
 
 
 def topology_json(found: Topology) -> dict[str, object]:

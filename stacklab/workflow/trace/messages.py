@@ -15,17 +15,23 @@ from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, running_lab
+from stacklab.workflow.debug.services import service_prefix
 
 _TAG = "messages"
 _LIST_S = 300.0  # rabbitmqctl starts an Erlang for each list
 _BEGIN_S = 300.0
 _UNIT = "stacklab-messages"
-_OFF = "-/usr/sbin/rabbitmqctl trace_off"
+# For each virtual host: systemd reads $$ as $.
+_OFF = (
+    "-/bin/sh -c 'rabbitmqctl -s list_vhosts | "
+    'while read -r v; do rabbitmqctl trace_off --vhost "$$v" </dev/null; done\''
+)
 # A watch that has just ended still has its unit for a moment; another's is told by systemd-run.
 _ONCE_IT_IS_FREE = (
     f'n=0; until [ "$(systemctl show -p ActiveState --value {_UNIT})" = inactive ] '
     '|| [ $n = 40 ]; do sleep 0.25; n=$((n + 1)); done; exec "$@"'
 )
+_VHOST = "vhost"
 _KINDS = ("CALL", "CAST", "FANOUT", "REPLY", "NOTIFY")
 _WORDS = (
     *("kind", "exchange", "key", "method", "object", "id", "sender", "from"),
@@ -52,6 +58,7 @@ _TAKERS = {
 class Queue:
     """A queue: how many messages wait in it, and how many consumers take them out."""
 
+    vhost: str
     name: str
     type: str
     messages: int
@@ -63,6 +70,7 @@ class Queue:
 class Exchange:
     """An exchange; services that send need to know no more than its name."""
 
+    vhost: str
     name: str
     type: str
     is_durable: bool
@@ -101,30 +109,36 @@ def look(context: Context, name: str) -> Topology:
     lab, paths = running_lab(context, name)
     with context.progress.stage(lab.controller.name, "list exchanges and queues"):
         said = _run(context.runner, lab, paths, ("python3", "-", "list"), limit_s=_LIST_S)
-    bindings: dict[str, list[str]] = {}
+    bindings: dict[tuple[str, str], list[str]] = {}
     for row in _rows(said, "bindings"):
         # Every queue is bound to the exchange without a name.
         if row["source_name"]:
             words = f"{row['source_name']} {row['routing_key']}".strip()
-            bindings.setdefault(row["destination_name"], []).append(words)
+            bindings.setdefault((row[_VHOST], row["destination_name"]), []).append(words)
     exchanges = tuple(
-        Exchange(name=row["name"], type=row["type"], is_durable=row["durable"] == "True")
+        Exchange(
+            vhost=row[_VHOST],
+            name=row["name"],
+            type=row["type"],
+            is_durable=row["durable"] == "True",
+        )
         for row in _rows(said, "exchanges")
         if row["name"]
     )
     queues = tuple(
         Queue(
+            vhost=row[_VHOST],
             name=row["name"],
             type=row["type"],
             messages=_count(row["messages"]),
             consumers=_count(row["consumers"]),
-            bindings=tuple(bindings.get(row["name"], ())),
+            bindings=tuple(bindings.get((row[_VHOST], row["name"]), ())),
         )
         for row in _rows(said, "queues")
     )
     return Topology(
-        exchanges=tuple(sorted(exchanges, key=lambda each: each.name)),
-        queues=tuple(sorted(queues, key=lambda each: each.name)),
+        exchanges=tuple(sorted(exchanges, key=lambda each: (each.vhost, each.name))),
+        queues=tuple(sorted(queues, key=lambda each: (each.vhost, each.name))),
     )
 
 
@@ -142,7 +156,7 @@ def watch(
     `heard` gets each message when it comes. Raises LabError where messages can't be watched.
     """
     lab, paths = running_lab(context, name)
-    watching = _Watching(context, lab, paths, heard)
+    watching = _Watching(context, lab, paths, service_prefix(lab), heard)
     watching.run(seconds, meanwhile)
     if watching.left_out:
         context.progress.note(
@@ -165,8 +179,14 @@ class _Watching:
     """One look at a broker's messages: a unit of its node, whatever ends it, stops the copying."""
 
     def __init__(
-        self, context: Context, lab: Lab, paths: LabPaths, heard: Callable[[Message], None]
+        self,
+        context: Context,
+        lab: Lab,
+        paths: LabPaths,
+        prefix: str,
+        heard: Callable[[Message], None],
     ) -> None:
+        self._prefix = prefix  # of the services' units
         self._context = context
         self._lab = lab
         self._paths = paths
@@ -190,7 +210,7 @@ class _Watching:
         # Systemd does it even if the program was killed, or the lab's host was.
         unit += [f"--property=ExecStopPost={_OFF}"]
         unit += [f"--property=RuntimeMaxSec={seconds + _BEGIN_S:.0f}"]
-        program = ("python3", "-", "watch", "--for", f"{seconds:g}")
+        program = ("python3", "-", "watch", "--for", f"{seconds:g}", "--prefix", self._prefix)
         argv = ["sh", "-c", _ONCE_IT_IS_FREE, "sh", *unit, *program]
         limit_s = seconds + _BEGIN_S
         try:
@@ -304,11 +324,12 @@ def _run(
 
 
 def _rows(said: Iterable[Mapping[str, Any]], word: str) -> Iterable[Mapping[str, str]]:
-    """Yield the rows of a list of rabbitmqctl's, each column a printable word."""
+    """Yield the rows of a list of rabbitmqctl's, each column a printable word; and their vhost."""
     for line in said:
         row = line.get("row")
         if line.get("list") == word and isinstance(row, dict):
-            yield _Row({key: one_line(str(value)) for key, value in row.items()})
+            columns = {**row, _VHOST: line.get("vhost", "")}
+            yield _Row({key: one_line(str(value)) for key, value in columns.items()})
 
 
 class _Row(dict[str, str]):

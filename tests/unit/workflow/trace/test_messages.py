@@ -46,7 +46,9 @@ TOLD: tuple[dict[str, object], ...] = (
 
 
 def taken(host: FakeHost, told: Iterable[object] = TOLD) -> list[Message]:
-    watching = messages._Watching(host.context, LAB, host.lab(LAB.name), lambda _message: None)
+    watching = messages._Watching(
+        host.context, LAB, host.lab(LAB.name), "stacklab-", lambda _message: None
+    )
     for each in told:
         watching._take(json.dumps(each))
     return watching.messages
@@ -162,6 +164,25 @@ def test_queues_have_what_they_are_bound_to(
     assert (found.queues[0].messages, found.queues[1].messages) == (3, 0)
     text = text_of(*views.topology(found))
     assert "1 exchange, 2 queues, 3 messages that nobody has taken yet" in text
+
+
+def test_where_there_are_several_virtual_hosts_each_row_names_its_own(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.stock("debian-12-openstack")
+    host.up(LAB, with_stack=False)
+    lines = []
+    for vhost in ("/", "nova_cell1"):
+        binding = {"source_name": vhost, "destination_name": "compute", "routing_key": "k"}
+        lines.append({"list": "queues", "vhost": vhost, "row": {"name": "compute"}})
+        lines.append({"list": "bindings", "vhost": vhost, "row": binding})
+    ended = Ended(said=Said(lines=tuple(map(json.dumps, lines)), code=0), why="")
+    monkeypatch.setattr(messages.programs, "run", lambda *_args, **_options: ended)
+    found = messages.look(host.context, LAB.name)
+    assert [each.bindings for each in found.queues] == [("/ k",), ("nova_cell1 k",)]
+    text = text_of(*views.topology(found))
+    assert "/: compute" in text
+    assert "nova_cell1: compute" in text
 
 
 def test_why_messages_cannot_be_seen(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
