@@ -3,7 +3,8 @@
 Runs on the node as root, in one piece with `node_units`, with nothing but Python's own library:
 
     python3 - look PROJECT UNIT...            the code that each unit has now
-    python3 - prepare PROJECT FILE...         compile these files of the tree that lies there
+    python3 - prepare PROJECT FILE... [--unit UNIT]   compile these files of the tree that lies
+                                              there; entry points are made by that unit's Python
     python3 - remove PROJECT FILE...          remove files of it
     python3 - clear PROJECT                   remove all of it
     python3 - use PROJECT UNIT...             have the units import the tree, and restart them
@@ -66,7 +67,7 @@ def look(project: str, names: Sequence[str]) -> None:
         write(unit=name, path=place, state=unit.state, is_ours="source" in unit.given)
 
 
-def prepare(project: str, files: Sequence[str]) -> None:
+def prepare(project: str, files: Sequence[str], unit: str = "") -> None:
     """Compile files, and write which can't be: services may not write there themselves."""
     tree = Path(SOURCES, project)
     for name in files:
@@ -79,10 +80,11 @@ def prepare(project: str, files: Sequence[str]) -> None:
             py_compile.compile(str(path), doraise=True)
         except (py_compile.PyCompileError, OSError, ValueError) as error:
             write(broken=f"{name}: {str(error).strip()[-WORDS_MAX:]}")
-    _make_metadata(project, tree, is_changed=bool({*files} & _DESCRIBING))
+    python = unit_of(unit).python if unit else sys.executable
+    _make_metadata(project, tree, python, is_changed=bool({*files} & _DESCRIBING))
 
 
-def _make_metadata(project: str, tree: Path, *, is_changed: bool) -> None:
+def _make_metadata(project: str, tree: Path, python: str, *, is_changed: bool) -> None:
     """Write the tree's own entry points beside it, as an installation would."""
     old = list(tree.glob("*.egg-info"))
     if not (tree / "setup.py").exists() or (old and not is_changed):
@@ -90,10 +92,10 @@ def _make_metadata(project: str, tree: Path, *, is_changed: bool) -> None:
     for directory in old:
         shutil.rmtree(directory, ignore_errors=True)
     try:
-        version = call(sys.executable, "-c", _VERSION, project).strip()
+        version = call(python, "-c", _VERSION, project).strip()
         # The tree has no history here, from which its version and authors would come.
         variables = (f"PBR_VERSION={version}", *_WITHOUT_HISTORY)
-        setup = (sys.executable, "setup.py", "-q", "egg_info")
+        setup = (python, "setup.py", "-q", "egg_info")
         call("env", "-C", str(tree), *variables, *setup, limit_s=_SETUP_S)
     except NodeError as error:
         write(note=f"entry points stay those of the package: {str(error)[:200]}")
@@ -168,6 +170,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("order", choices=orders)
     parser.add_argument("project")
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--unit", default="")
     parser.add_argument("--limit", type=float, default=120.0)
     chosen = parser.parse_args(argv)
     project, names = chosen.project, chosen.names
@@ -175,7 +178,7 @@ def main(argv: list[str]) -> int:
         if chosen.order == "look":
             look(project, names)
         elif chosen.order == "prepare":
-            prepare(project, names)
+            prepare(project, names, chosen.unit)
         elif chosen.order == "remove":
             remove(project, names)
         elif chosen.order == "clear":

@@ -20,7 +20,7 @@ from stacklab.workflow.context import Context
 from stacklab.workflow.debug import node_program
 
 _LOOK_S = 60.0
-_RESTART_S = 2 * MINUTE_S
+_RESTART_S = 5 * MINUTE_S  # DevStack's units under uWSGI need 90 s to stop
 _EMULATED_RESTART_S = 20 * MINUTE_S  # an emulated node imports Python for minutes
 _MOST_SERVICES = 200
 _MOST_PROCESSES = 50

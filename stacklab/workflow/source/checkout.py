@@ -258,8 +258,9 @@ class _Syncing:
         began = time.monotonic()
         there = SourceNode(self._context, self._lab, self._paths, self._project, node)
         services = _of(self._project, self._services, node)
-        there.send(Path(nodes[node].directory), change)
-        there.restart([each.unit for each in services])
+        units = [each.unit for each in services]
+        there.send(Path(nodes[node].directory), change, unit=units[0])
+        there.restart(units)
         self._told(
             Synced(
                 node=node,
@@ -355,7 +356,7 @@ def _bring(
     forget_checkout(paths, project, there.name)
     if not known:
         there.clear()
-    notes = there.send(found.directory, change, is_new=not known)
+    notes = there.send(found.directory, change, unit=units[0], is_new=not known)
     there.use(units)
     if change and not is_new:
         there.restart(units)

@@ -100,8 +100,10 @@ class SourceNode:
         self.name = node
         self._restart_s = restart_limit_s(lab, node)
 
-    def send(self, tree: Path, change: TreeChange, *, is_new: bool = False) -> list[str]:
+    def send(self, tree: Path, change: TreeChange, *, unit: str, is_new: bool = False) -> list[str]:
         """Copy and remove files, and compile them; returns what a person should know.
+
+        `unit` is one of those that will import them.
 
         Raises BrokenSource for a file that Python can't read, unless all of the tree is new.
         """
@@ -120,7 +122,7 @@ class SourceNode:
         )
         # No service imports tests.
         prepared = [name for name in change.written if "/tests/" not in name]
-        said = self._in_pieces("prepare", prepared)
+        said = self._in_pieces("prepare", prepared, "--unit", unit)
         broken = [one_line(str(line["broken"])) for line in said if "broken" in line]
         if broken and not is_new:
             raise BrokenSource(
@@ -153,24 +155,26 @@ class SourceNode:
         with self._context.progress.stage(self.name, what):
             self._run(order, units, limit_s=self._restart_s + MINUTE_S)
 
-    def _in_pieces(self, order: str, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    def _in_pieces(
+        self, order: str, names: Sequence[str], *options: str
+    ) -> list[Mapping[str, Any]]:
         """Give an order for many files: a command line has an end."""
         said: list[Mapping[str, Any]] = []
         with self._context.progress.stage(self.name, f"{order} files"):
             piece: list[str] = []
             for name in names:
                 if sum(map(len, piece)) + len(piece) > _NAMES_MAX:
-                    said += self._run(order, piece, limit_s=_COMPILE_S)
+                    said += self._run(order, piece, *options, limit_s=_COMPILE_S)
                     piece = []
                 piece.append(name)
-            said += self._run(order, piece, limit_s=_COMPILE_S)
+            said += self._run(order, piece, *options, limit_s=_COMPILE_S)
         return said
 
     def _run(
-        self, order: str, names: Sequence[str], limit_s: float = MINUTE_S
+        self, order: str, names: Sequence[str], *options: str, limit_s: float = MINUTE_S
     ) -> Sequence[Mapping[str, Any]]:
         limit = ("--limit", f"{self._restart_s:g}")
-        argv = ["python3", "-", *limit, order, self._project.name, "--", *names]
+        argv = ["python3", "-", *limit, *options, order, self._project.name, "--", *names]
         program = programs.source_of("source_node")
         ended = programs.run(
             self._context.runner,
