@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacklab.drivers.cloud_smoke.proof import Act, Guest
+from stacklab.paths import PROJECT
 
 if TYPE_CHECKING:
     from stacklab.drivers.cloud_smoke.resources import Resources
@@ -126,6 +127,25 @@ def test_a_vm_on_another_compute_than_its_own_proves_nothing() -> None:
         resources._check_places(servers, [Guest("vm-a", "one")])
     servers["vm-a"].hypervisor_hostname = "one"
     resources._check_places(servers, [Guest("vm-a", "one")])
+
+
+def test_a_vm_is_pinged_by_a_program_that_every_host_of_a_lab_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`ping` was only installed for the tests: without these, the proof ended with its absence."""
+    from stacklab.drivers.cloud_smoke import guests
+
+    started: list[str] = []
+
+    def run(argv: tuple[str, ...], _limit_s: float) -> SimpleNamespace:
+        started.append(argv[0])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(guests, "run_program", run)
+    vms = guests.Guests({}, {"vm-a": "198.51.100.7"}, "/k", "/h", lambda _name: "")
+    assert vms.host_pings("vm-a") == "198.51.100.7"
+    needs = (PROJECT / "invoke").read_text().partition("build_needs()")[0]
+    assert [f"\n{program} " in needs for program in started] == [True]
 
 
 def test_the_host_key_of_the_last_boot_counts(
