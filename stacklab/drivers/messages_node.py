@@ -28,7 +28,7 @@ import re
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -77,26 +77,25 @@ def watch(seconds: float, most: int, prefix: str) -> None:
         counts["told"] += 1
         write(**describe(message.headers, message.body, programs))
 
-    connections, refused = [], []
-    watched = []
+    connections: dict[str, Any] = {}
+    refused = []
     for vhost in vhosts():
         # One that somebody has added, nova's user may not enter.
         try:
-            connections.append(_consume(amqp, vhost, take))
-            watched.append(vhost)
+            connections[vhost] = _consume(amqp, vhost, take)
         except Exception as error:  # amqp's own
             refused.append(error)
     if not connections:
         raise refused[0] if refused else NodeError("the broker has no virtual host")
     try:
-        for vhost in watched:
+        for vhost in connections:
             run_rabbitmqctl("trace_on", "--vhost", vhost)
         write(watching=True)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and is_heard():
-            _drain(connections)
+            _drain(connections.values())
     finally:
-        for vhost in watched:
+        for vhost in connections:
             with contextlib.suppress(NodeError):  # the others have theirs, too
                 run_rabbitmqctl("trace_off", "--vhost", vhost)
     write(left_out=counts["left_out"])
@@ -113,7 +112,7 @@ def _consume(amqp: Any, vhost: str, take: Callable[[Any], None]) -> Any:  # noqa
     return connection
 
 
-def _drain(connections: list[Any]) -> None:
+def _drain(connections: Iterable[Any]) -> None:
     """Take what has come over any of them, and wait for it a while."""
     sockets = {connection.sock: connection for connection in connections}
     ready, _, _ = select.select(list(sockets), (), (), _LOOK_S)

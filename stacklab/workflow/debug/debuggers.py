@@ -67,11 +67,6 @@ def files_of(
     if egg is not None:
         return _files_of_egg(egg)
     kind.venv.prepare(runner, tell=lambda text: progress.note("host", text))
-    return files_in(kind)
-
-
-def files_in(kind: DebuggerKind) -> Mapping[str, bytes]:
-    """Return the files of a debugger whose venv is there."""
     (packages,) = kind.venv.directory.glob("lib/python*/site-packages")
     (described,) = packages.glob(f"{kind.distribution}-*.dist-info")
     names = sorted(str(path) for path in PathDistribution(described).files or ())
