@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -27,8 +28,21 @@ SCRIPTS = {
     f"{node}:{path.name}": text
     for node in ("controller", "compute1")
     for path, text in FILES[node].items()
-    if text.startswith("#!")
+    if text.startswith(("#!/bin/sh", "#!/bin/bash"))
 }
+LAUNCHERS = {"nova-api": "nova.cmd.api", "cinder-volume": "cinder.cmd.volume"}
+# As oslo.service and the programs of nova and cinder have it, where the launcher cares.
+FAKE_OSLO = """\
+class ProcessLauncher:
+    def __init__(self, conf, wait_interval=0.01, restart_method="reload"):
+        print(conf, wait_interval, restart_method)
+"""
+FAKE_PROGRAM = """\
+from oslo_service import service
+def main():
+    service.ProcessLauncher("conf", restart_method="mutate")
+    return 7
+"""
 UNIT = "stacklab-nova-api.service"
 SYSTEMCTL = """#!/bin/sh
 case $* in
@@ -50,6 +64,26 @@ def test_shellcheck_finds_nothing(name: str) -> None:
         ("shellcheck", "-"), input=SCRIPTS[name], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_a_launcher_runs_the_package_s_program_and_its_parent_rests(
+    name: str, tmp_path: Path
+) -> None:
+    for module, text in ((LAUNCHERS[name], FAKE_PROGRAM), ("oslo_service.service", FAKE_OSLO)):
+        path = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    (text,) = [text for path, text in FILES["controller"].items() if path.name == name]
+    done = subprocess.run(
+        (sys.executable, "-"),
+        input=text,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (7, "conf 1.0 mutate\n"), done.stderr
 
 
 @pytest.fixture

@@ -267,6 +267,30 @@ def _controller_texts(
         ),
         "/etc/rabbitmq/enabled_plugins": ConfigFile(text="[].\n"),
     }
+    files |= _started_by_us(request, node, place, context)
+    files |= dashboard.texts(request, node, place)
+    for repository in _KEY_REPOSITORIES:
+        # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.
+        for index in (0, 1):
+            files[f"/etc/keystone/{repository}-keys/{index}"] = ConfigFile(
+                text=forms.fernet_key(secrets[f"{repository}_secret"]),
+                owner="keystone",
+                group="keystone",
+                mode=0o600,
+            )
+    return files
+
+
+def _started_by_us(
+    request: Request, node: Node, place: CloudPlace, context: Mapping[str, object]
+) -> Mapping[str, ConfigFile]:
+    """Return what starts services where Debian's own way is not taken."""
+    files = {
+        str(services.UWSGI_LOCKS): ConfigFile(
+            text=request.render("debian/uwsgi_locks.py.j2", node)
+        ),
+        services.KEYSTONE_WSGI: ConfigFile(text=request.render("debian/keystone.wsgi.j2", node)),
+    }
     for application in services.wsgi_of(place):
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render(
@@ -277,20 +301,12 @@ def _controller_texts(
                 **context,
             )
         )
-    files[str(services.UWSGI_LOCKS)] = ConfigFile(
-        text=request.render("debian/uwsgi_locks.py.j2", node)
-    )
-    files |= dashboard.texts(request, node, place)
-    files[services.KEYSTONE_WSGI] = ConfigFile(text=request.render("debian/keystone.wsgi.j2", node))
-    for repository in _KEY_REPOSITORIES:
-        # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.
-        for index in (0, 1):
-            files[f"/etc/keystone/{repository}-keys/{index}"] = ConfigFile(
-                text=forms.fernet_key(secrets[f"{repository}_secret"]),
-                owner="keystone",
-                group="keystone",
-                mode=0o600,
-            )
+    for name in services.quiet_launchers(place):
+        module = services.QUIET_LAUNCHERS[name]
+        files[services.launcher_of(name)] = ConfigFile(
+            text=request.render("debian/quiet-launcher.py.j2", node, name=name, module=module),
+            mode=0o755,
+        )
     return files
 
 

@@ -119,7 +119,7 @@ class Options(Connections):
                 "transport_url": self._messages_url(),
                 "rpc_response_timeout": self._rpc_timeout_s,
                 "service_down_time": self._down_after_s,
-                "report_interval": 30 if self._place.is_vm else 10,
+                "report_interval": 60 if self._place.is_vm else 10,
                 # By default the scheduler maps computes up to a minute after its start.
                 "periodic_fuzzy_delay": 0,
             },

@@ -31,6 +31,8 @@ LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "st
 
 # Ours, because Debian's imports what a lab does not use.
 KEYSTONE_WSGI = "/etc/stacklab/keystone.wsgi"
+# Ours, because the parents of Debian's never rest: the module with the program of each.
+QUIET_LAUNCHERS = {"nova-api": "nova.cmd.api", "cinder-volume": "cinder.cmd.volume"}
 # What uWSGI imports before a service of OpenStack.
 UWSGI_LOCKS = PurePosixPath("/etc/stacklab/stacklab_uwsgi_locks.py")
 
@@ -40,6 +42,16 @@ _WSGI = (
     Wsgi(name="glance", file="/usr/bin/glance-wsgi-api", port=ports.GLANCE, takes_uploads=True),
 )
 _CINDER_WSGI = Wsgi(name="cinder", file="/usr/bin/cinder-wsgi", port=ports.CINDER)
+
+
+def launcher_of(name: str) -> str:
+    """Return the path of what starts a service of OpenStack's: the package's, or ours."""
+    return f"/etc/stacklab/{name}" if name in QUIET_LAUNCHERS else f"/usr/bin/{name}"
+
+
+def quiet_launchers(place: CloudPlace) -> tuple[str, ...]:
+    """Return those services of a controller that a launcher of ours starts."""
+    return ("nova-api", "cinder-volume") if place.volume_types else ("nova-api",)
 
 
 def wsgi_of(place: CloudPlace) -> tuple[Wsgi, ...]:
@@ -217,7 +229,7 @@ def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Ser
     return Service(
         name=f"nova-{word}",
         user="nova",
-        command=f"/usr/bin/nova-{word} --config-file=/etc/nova/nova.conf",
+        command=f"{launcher_of(f'nova-{word}')} --config-file=/etc/nova/nova.conf",
         waits_for=waits_for,
         ready=ready,
     )
@@ -251,7 +263,7 @@ def _volume_services(place: CloudPlace) -> Iterator[Service]:
         yield Service(
             name=name,
             user="cinder",
-            command=f"/usr/bin/{name} --config-file=/etc/cinder/cinder.conf",
+            command=f"{launcher_of(name)} --config-file=/etc/cinder/cinder.conf",
             after=(VOLUMES,),
             waits_for=waits_for,
             # Who may read the files of images.

@@ -172,7 +172,7 @@ class TestOptionsOfTheSpec:
         lab = with_stack(LAB, post_config=(option,))
         # configparser refuses an option that is there twice.
         assert ini(lab, "compute1", "/etc/nova/nova.conf")["DEFAULT"]["report_interval"] == "7"
-        assert ini(lab, "controller", "/etc/nova/nova.conf")["DEFAULT"]["report_interval"] == "30"
+        assert ini(lab, "controller", "/etc/nova/nova.conf")["DEFAULT"]["report_interval"] == "60"
 
     def test_a_file_that_the_node_does_not_have_is_refused_with_the_nearest(self) -> None:
         option = ConfigOption(

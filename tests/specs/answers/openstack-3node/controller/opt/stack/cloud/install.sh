@@ -26,11 +26,12 @@ place root mysql 640 /etc/mysql/stacklab-init.sql
 place root rabbitmq 640 /etc/rabbitmq/rabbitmq.conf
 place root root 644 /etc/rabbitmq/rabbitmq-env.conf
 place root root 644 /etc/rabbitmq/enabled_plugins
+place root root 644 /etc/stacklab/stacklab_uwsgi_locks.py
+place root root 644 /etc/stacklab/keystone.wsgi
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
-place root root 644 /etc/stacklab/stacklab_uwsgi_locks.py
-place root root 644 /etc/stacklab/keystone.wsgi
+place root root 755 /etc/stacklab/nova-api
 place keystone keystone 600 /etc/keystone/fernet-keys/0
 place keystone keystone 600 /etc/keystone/fernet-keys/1
 place keystone keystone 600 /etc/keystone/credential-keys/0
