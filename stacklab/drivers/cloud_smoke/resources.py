@@ -217,15 +217,16 @@ class Resources:
         cloud = self._cloud
         for server in self.servers():
             cloud.compute.delete_server(server, force=True)
-        wait_until_nothing_is_missing(self._names_of_servers, _GONE_S)
-        self._delete_volumes()
-        self._delete_networks()
+        # While they go: nobody asks for these any more.
         for image in self._ours(cloud.image.images()):
             cloud.image.delete_image(image)
         for flavor in self._ours(cloud.compute.flavors(is_public=None)):
             cloud.compute.delete_flavor(flavor)
         for key in self._ours(cloud.compute.keypairs()):
             cloud.compute.delete_keypair(key)
+        wait_until_nothing_is_missing(self._names_of_servers, _GONE_S)
+        self._delete_volumes()
+        self._delete_networks()
         left = self._names_left()
         if left:
             raise StepFailed(f"still there: {', '.join(left)}")
