@@ -83,11 +83,6 @@ class HostPaths:
         """Output of image builds and of the bench."""
         return self.root / "logs"
 
-    @property
-    def bench_log(self) -> Path:
-        """Output of the programs that `bench.up` runs."""
-        return self.logs / "bench.log"
-
     def image_log(self, image: str) -> Path:
         """Return the file with the output of an image's build."""
         return self.logs / f"image.{image}.log"
@@ -228,6 +223,11 @@ class LabPaths:
     def git_daemon(self) -> Path:
         """The process id of the git daemon that serves the lab's nodes; its mark, too."""
         return self.root / "git-daemon.pid"
+
+    @property
+    def host_guard(self) -> Path:
+        """Says whether this host is closed to the lab's nodes, or why it could not be closed."""
+        return self.root / "host-guard"
 
     @property
     def answers(self) -> Path:

@@ -40,6 +40,9 @@ class Needs:
     pings: tuple[str, ...] = ()  # addresses of nodes
     instead: Mapping[str, str] = field(default_factory=dict)  # place -> the host's mirror of it
     needs_package_mirrors: bool = False  # the mirrors of the host's own packages as well
+    needs_other_labs: bool = False  # nodes of the host's other labs as well
+    # Ports of the host that are closed to nodes, but for these; None: nobody needs any.
+    open_ports: frozenset[str] | None = None
 
     def joined(self, other: Needs) -> Needs:
         """Return the needs of both, each place and address once."""
@@ -48,6 +51,8 @@ class Needs:
             pings=tuple(dict.fromkeys((*self.pings, *other.pings))),
             instead={**self.instead, **other.instead},
             needs_package_mirrors=self.needs_package_mirrors or other.needs_package_mirrors,
+            needs_other_labs=self.needs_other_labs or other.needs_other_labs,
+            open_ports=self.open_ports if other.open_ports is None else other.open_ports,
         )
 
 
@@ -61,6 +66,10 @@ class Facts:
     answered_at: float | None = None  # when lab.up last saw all nodes answer
     # Addresses of nodes that answer the host's ping, of those that it had to try.
     alive: frozenset[str] = frozenset()
+    # Nodes of the host's other labs whose sshd answers the host: NODE of LAB, by its address.
+    other_labs: Mapping[str, str] = field(default_factory=dict)
+    host_ports: tuple[int, ...] = ()  # some at which the host listens, and nodes must not be heard
+    why_host_open: str = ""  # why lab.up could not close the host to the nodes; "" if it could
 
     def of(self, place: str) -> Tried | None:
         """Return the host's connection to a place; None if it never tried."""

@@ -14,19 +14,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stacklab.checks.families import Families
 from stacklab.checks.family import Facts, Needs, Tried
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import pinging
+from stacklab.checks.reach import outside_places, pinging
 from stacklab.checks.result import Check, CheckResult
 from stacklab.installers.kit.ways import place_of
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.process.command import Runner
+from stacklab.tools.host import listening
 
 _LIMIT_S = 3.0  # for all places together
+# A kernel refuses six packets of one sender at once, then one each second (icmp_ratelimit).
+_MOST_PORTS = 3
 # apt's own lists, in both of its formats; `root` stands before them.
 _SOURCES = (
     "etc/apt/sources.list",
@@ -44,10 +48,14 @@ def gather(
     runner: Runner,
     mirrors: Mirrors = NO_MIRRORS,
     *,
+    other_labs: Callable[[], Mapping[str, str]] = dict,
     dial: Dial | None = None,
     root: Path = Path("/"),
 ) -> Facts:
-    """Try all that these checks' families need from the host, at once, and nothing else."""
+    """Try all that these checks' families need from the host, at once, and nothing else.
+
+    `other_labs` returns nodes of this host's other labs that run, by address: NODE of LAB.
+    """
     if dial is None:
         dial = functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
     needs = Needs()
@@ -55,14 +63,38 @@ def gather(
         needs = needs.joined(family.gather(lab, family_checks, mirrors))
     pings, _why_none = pinging.ping_addresses(lab, needs.pings, runner)
     alive = frozenset(address for address, ping in pings.items() if ping.received)
+    others: Mapping[str, str] = {}
+    if needs.needs_other_labs:
+        others = {f"{address}:22": title for address, title in other_labs().items()}
+    facts = Facts(alive=alive, host_ports=_closed_ports(needs, root))
     places = needs.places
     if needs.needs_package_mirrors:
         # First: of several places outside, a closed node is tried with the first few.
         places = (*package_mirrors(root), *places)
-    elif not places:
-        return Facts(alive=alive)
-    tried = _TriedPlaces(dial(dict.fromkeys(places)), dial)
-    return Facts(tried=tried, instead=needs.instead, alive=alive)
+    elif not places and not others:
+        return facts
+    tried = dial(dict.fromkeys((*places, *others)))
+    # Apart from the others: a lab does not count as a place outside.
+    return replace(
+        facts,
+        tried=_TriedPlaces({place: tried[place] for place in places}, dial),
+        instead=needs.instead,
+        other_labs={
+            outside_places.name_of(place): title
+            for place, title in others.items()
+            if tried[place].is_open
+        },
+    )
+
+
+def _closed_ports(needs: Needs, root: Path) -> tuple[int, ...]:
+    """Return a few ports at which this host listens, and which no node of the lab may reach."""
+    if needs.open_ports is None:
+        return ()
+    mirrors = {place.rpartition(":")[2] for place in package_mirrors(root)}
+    still_open = needs.open_ports | mirrors
+    listening_at = listening.ports_at_all_addresses()
+    return tuple(port for port in listening_at if str(port) not in still_open)[:_MOST_PORTS]
 
 
 def judge(

@@ -12,6 +12,7 @@ class Layer(StrEnum):
     NODES = "nodes"  # each node is as declared
     PAIRS = "pairs"  # each node reaches each other on every network they share
     ISOLATION = "isolation"  # what must not be reached is not
+    HOST = "host"  # what else is on the host, its services and other labs, is closed to the nodes
     OUTSIDE = "outside"  # a node reaches what its stack needs of the world, or nothing of it
     IMPAIRMENTS = "impairments"  # declared delay, loss and rate are there
     CUSTOM = "custom"  # what the spec's `checks: custom:` lists
@@ -91,6 +92,8 @@ class CheckKind(StrEnum):
     SEPARATE = "separate"  # no way to a network that the node is not on
     NO_TRANSIT = "no-transit"  # no way out of an isolated network through the host
     HOST_APART = "host-apart"  # the host can not reach the network
+    HOST_SERVICES = "host-services"  # what listens on the host is closed to the network's nodes
+    OTHER_LABS = "other-labs"  # no way to the nodes of this host's other labs
     DNS = "dns"
     REACH = "reach"  # something outside answers
     CLOSED = "closed"  # nothing outside does
@@ -186,6 +189,10 @@ TRAITS: dict[CheckKind, Traits] = {
         explained_by=ExplainedBy.OWN_NIC,
     ),
     CheckKind.HOST_APART: Traits(layer=Layer.ISOLATION, needs_session=False, is_typed_here=True),
+    CheckKind.HOST_SERVICES: Traits(
+        layer=Layer.HOST, exposure=Exposure.ITS_NIC, explained_by=ExplainedBy.OWN_NIC
+    ),
+    CheckKind.OTHER_LABS: Traits(layer=Layer.HOST, exposure=Exposure.OWN_NICS),
     CheckKind.DNS: _OUTSIDE,
     CheckKind.REACH: _OUTSIDE,
     CheckKind.CLOSED: _OUTSIDE,

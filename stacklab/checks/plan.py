@@ -8,7 +8,7 @@ from stacklab.checks.families import Families
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.nodes import family as nodes
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.reach import isolation_family, outside_family
+from stacklab.checks.reach import beside_family, isolation_family, outside_family
 from stacklab.checks.result import ALL, Check, Selection
 from stacklab.model.lab import Lab
 
@@ -17,6 +17,7 @@ FAMILIES = Families(
     nodes.FAMILY,
     pairs.FAMILY,
     isolation_family.FAMILY,
+    beside_family.FAMILY,
     outside_family.FAMILY,
     impairments.FAMILY,
     custom.FAMILY,

@@ -33,6 +33,7 @@ LAYERS = (
     "nodes",
     "pairs",
     "isolation",
+    "host",
     "outside",
     "impairments",
     "custom",

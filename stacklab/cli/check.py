@@ -14,7 +14,8 @@ def check(
     name: NameOfLabThatIsUp,
     layer: Annotated[
         str,
-        "only these layers: nodes, pairs, isolation, outside, impairments, custom, services, cloud",
+        "only these layers: nodes, pairs, isolation, host, outside, impairments, custom, services, "
+        "cloud",
         Completes.LAYER,
     ] = "",
     node: Annotated[str, "only checks by these nodes and of these nodes", Completes.NODE] = "",

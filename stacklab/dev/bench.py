@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab.dev.cycles import refuse_if_up
+from stacklab.dev.cycles import bench_log, refuse_if_up
 from stacklab.dev.plain_vagrant import PlainVagrant
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
@@ -183,7 +183,7 @@ def _plain(bench: _Bench) -> float:
     vagrant = PlainVagrant(
         runner=bench.context.runner,
         work=bench.work,
-        log=bench.context.host.bench_log,
+        log=bench_log(bench.context.host),
         limit_s=_LIMIT_S,
     )
     with _pool(bench) as pool:

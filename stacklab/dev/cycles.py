@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from stacklab import record
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
+from stacklab.paths import HostPaths
 from stacklab.workflow.context import Context
+
+
+def bench_log(host: HostPaths) -> Path:
+    """Return the file with the output of the programs that a bench runs."""
+    return host.logs / "bench.log"
 
 
 def refuse_if_up(context: Context, lab: Lab) -> None:

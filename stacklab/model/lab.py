@@ -115,6 +115,8 @@ class Network:
     mtu: int
     bridge: str
     has_host: bool = True  # False: the host does not have an address there, nor a way in
+    # True: its nodes reach whatever listens on the host, at any of the host's addresses.
+    opens_host: bool = False
 
     @property
     def host_address(self) -> IPv4Address:
@@ -125,6 +127,16 @@ class Network:
     def is_made_by_us(self) -> bool:
         """Return True if it is ours to make and to remove; a bridged one is the host's."""
         return self.mode is not NetworkMode.BRIDGED
+
+    @property
+    def hides_host(self) -> bool:
+        """Return True if we make it, and the host lacks an address there."""
+        return self.is_made_by_us and not self.has_host
+
+    @property
+    def keeps_host_closed(self) -> bool:
+        """Return True if the host has an address there, and its services are not for the nodes."""
+        return self.is_made_by_us and self.has_host and not self.opens_host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,7 @@ def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
         bridge=bridge,
         # Not written is true.
         has_host=spec.host is not False,
+        opens_host=bool(spec.host_services),
     )
 
 

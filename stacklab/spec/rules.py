@@ -202,6 +202,13 @@ def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[SpecMistak
             wrong=f"the host is part of a network of mode {network.mode}",
             right="remove it, or write mode: isolated",
         )
+    if network.host_services is not None and (is_bridged or network.host is False):
+        why = "is not made by stacklab" if is_bridged else "has no host"
+        yield SpecMistake(
+            path=(*path, "host_services"),
+            wrong=f"this network {why}: nobody could open or close the host to it",
+            right="remove it",
+        )
 
 
 def _check_node_names(spec: LabSpec) -> Iterator[SpecMistake]:

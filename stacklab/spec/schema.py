@@ -69,6 +69,12 @@ class NetworkSpec(Spec):
         description="false: the host does not have an address on it. Only with mode isolated, and "
         "not for the network of a node's first NIC, by which the host logs in. Default: true.",
     )
+    host_services: Flag | None = Field(
+        default=None,
+        description="true: its nodes reach whatever listens on the host. false: only what a lab "
+        "needs there: DHCP, DNS, ping, and mirrors and proxies that the host or the spec names. "
+        "Not with mode bridged, nor with host: false. Default: false.",
+    )
     # One way each: a packet and its answer meet them twice.
     delay: Delay | None = Field(
         default=None,

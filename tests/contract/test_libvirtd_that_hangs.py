@@ -42,7 +42,7 @@ from stacklab.dev.simulated.simulate import SimulatedNodes
 from tests.unit.checks.fake_lab import make_lab
 from stacklab.workflow.check import checking
 from stacklab.checks.family import Facts
-checking.host.gather = lambda *_args: Facts()
+checking.host.gather = lambda *_args, **_more: Facts()
 SubprocessRunner.run = lambda self, command: Result(exit_code=0)
 nodes = SimulatedNodes(make_lab(retries=0))
 SubprocessRunner.converse = lambda self, command, **words: nodes.converse(command, **words)

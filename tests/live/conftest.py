@@ -44,6 +44,7 @@ FILES = (
     "test_bundles.py",
     "test_contrail_3node.py",
     "test_containers.py",
+    "test_host_closed.py",
     "test_container_snapshots.py",
     "test_pristine.py",
     "test_mini_2node.py",

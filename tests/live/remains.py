@@ -11,6 +11,7 @@ from pathlib import Path
 from stacklab.paths import HostPaths
 from stacklab.providers import registry
 from stacklab.providers.containers.handles import is_container
+from stacklab.tools import iptables
 from tests.live.labs import HOME
 
 # The names of all containers that were ever on record, to see that nothing of them is left.
@@ -52,6 +53,8 @@ def left_of(lab: str) -> list[str]:
     left = [f"domain {name}" for name in virsh("list", "--all") if name.startswith(f"{lab}_")]
     left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
     left += left_of_containers()
+    chain = iptables.chain_of(lab)
+    left += [f"rule {line}" for line in host_firewall() if chain in line]
     left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
     left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
     left += [
@@ -67,6 +70,14 @@ def left_of(lab: str) -> list[str]:
     if index.is_file() and f"{HOME}/labs/{lab}" in index.read_text():
         left.append(f"vagrant's index {index}")
     return left
+
+
+def host_firewall() -> list[str]:
+    """All rules of this host."""
+    argv = ("iptables-save",)
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.splitlines()
 
 
 def recorded_machines() -> set[str]:

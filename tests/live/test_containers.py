@@ -89,7 +89,7 @@ def test_a_container_and_a_vm_share_a_network(
         checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)}
     )
     try:
-        assert "39 of 39 checks passed" in mine.ok("lab.up", MINI).out, "three are of VMs alone"
+        assert "43 of 43 checks passed" in mine.ok("lab.up", MINI).out, "three are of VMs alone"
         mine.ok("lab.fault", MINI, "link-down", "inside", "eth0")
         mine.check(MINI, "--expect", "--layer", "pairs", "--wait", "30")
         mine.ok("lab.fault", MINI, "--undo")

@@ -94,7 +94,7 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     context.known = dict.fromkeys(NAMES, NodeState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
     monkeypatch.setattr(pytest_plugin, "_make_context", lambda _config: context)
-    monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
+    monkeypatch.setattr(checking.host, "gather", lambda *_args, **_more: Facts())
     monkeypatch.setattr(
         checking, "explained", lambda _context, _lab, _paths, results: tuple(results)
     )

@@ -19,7 +19,7 @@ TRANSIT = "isolation.transit"  # the part
 _PREFERENCE = 20454
 _TABLE = 20454
 _LEFT = 4  # rules that a killed script may have left
-_DIAL_S = 3.0  # waited out only where nothing is refused
+DIAL_S = 3.0  # waited out only where nothing is refused
 
 # Why a NIC can't send, in the words of the script below.
 UNABLE = {
@@ -86,9 +86,10 @@ EOF
 shift {count}
 python3 -I -S -c {dial} {limit:g} "$@"
 """
+# Of nodes that try where packets get to: SOURCE,ADDRESS,PORT each.
 # What fails at once was never sent. It imports `_socket` itself and no site: with both, python3
 # takes five times as long to start.
-_DIAL = """\
+DIAL = """\
 import sys, _socket as s, select, time
 poll, left = select.poll(), {}
 for word in sys.argv[2:]:
@@ -155,8 +156,8 @@ def _root_script(lab: Lab, nics: Sequence[NIC], ways_out: Sequence[tuple[NIC, Ta
         do="\n".join(do),
         undo="\n".join(undo),
         count=len(nics),
-        dial=shlex.quote(_DIAL),
-        limit=_DIAL_S + ways.slower_s(lab),
+        dial=shlex.quote(DIAL),
+        limit=DIAL_S + ways.slower_s(lab),
     )
 
 

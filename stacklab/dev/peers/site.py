@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stacklab import installers
-from stacklab.dev.cycles import refuse_if_up
+from stacklab.dev.cycles import bench_log, refuse_if_up
 from stacklab.dev.peers.peer import Site
 from stacklab.errors import LabError, ProviderError
 from stacklab.images import catalogue
@@ -60,7 +60,7 @@ def make_site(context: Context, lab: Lab, runner: Runner) -> Site:
         things=things,
         accelerator=context.accelerator(),
         work=context.host.root / _DIRECTORY,
-        log=context.host.bench_log,
+        log=bench_log(context.host),
         image=file_of,
         lab_image=choice.image.name,
     )

@@ -11,6 +11,7 @@ from stacklab.checks.reach import isolation, outside, outside_places
 from stacklab.model.lab import Lab, Node
 
 _ADDRESS = "203.0.113.80"
+_OTHER_LAB = "203.0.113.90"
 _PACKAGES = "packages.example.org:80"
 
 
@@ -26,7 +27,8 @@ def facts(lab: Lab) -> Facts:
     tried = {place: Tried(address=_ADDRESS) for place in (_PACKAGES, *sorted(places))}
     for place in isolation.candidates(lab):
         tried[place] = Tried(address=outside_places.name_of(place))
-    return Facts(tried=tried, alive=frozenset(alive))
+    others = {_OTHER_LAB: "web of shop"}
+    return Facts(tried=tried, alive=frozenset(alive), other_labs=others)
 
 
 def separate(lab: Lab, node: Node, shell: str) -> Sequence[str]:
@@ -46,6 +48,12 @@ def transit(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         lines.append(f"{target} from {source} via {gateway} dev {nic.device} table 20454 uid 0")
         lines.append(f"dial {source},{target},{port} {errno.ECONNREFUSED}")
     return lines
+
+
+def beside(lab: Lab, node: Node, shell: str) -> Sequence[str]:
+    """Return that DNS answers, and that nothing else of the host and of other labs does."""
+    words = re.findall(r"\b([\d.]+,[\d.]+,(\d+))", shell)
+    return [f"dial {word} {0 if port == '53' else errno.EHOSTUNREACH}" for word, port in words]
 
 
 def dials(lab: Lab, node: Node, shell: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stacklab.checks.pairs import shell as pairs_shell
-from stacklab.checks.reach import dials, isolation_family, transit
+from stacklab.checks.reach import beside_family, dials, isolation_family, transit
 from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.dev.simulated import nodes as nodes_simulated
 from stacklab.dev.simulated import outside as outside_simulated
@@ -51,6 +51,7 @@ def _custom_lines(lab: Lab, node: Node, shell: str) -> Lines:
 HEALTHY: dict[str, Responder] = {
     "custom": _custom_lines,
     isolation_family.SEPARATE: outside_simulated.separate,
+    beside_family.BESIDE: outside_simulated.beside,
     transit.TRANSIT: outside_simulated.transit,
     dials.DIALS: outside_simulated.dials,
     "impairments.ping": impairments_simulated.pings,

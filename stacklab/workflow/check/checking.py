@@ -31,10 +31,12 @@ from stacklab.record import LabRecord
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import suggest
 from stacklab.workflow import masking
+from stacklab.workflow.check import other_labs
 from stacklab.workflow.check.explaining import explained
 from stacklab.workflow.cloud import proving
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.faults import fault_list
+from stacklab.workflow.lab import host_guard
 
 _LONGEST_WAIT_S = 24 * 3600.0
 
@@ -203,9 +205,17 @@ def _facts_gatherer(
 
     def gather(checks: Sequence[Check]) -> Facts:
         context.progress.say("host", "control measurements from this host")
-        facts = host.gather(plan.FAMILIES, lab, checks, context.runner, mirrors)
+        facts = host.gather(
+            plan.FAMILIES,
+            lab,
+            checks,
+            context.runner,
+            mirrors,
+            other_labs=lambda: other_labs.nodes(context, lab),
+        )
         answered_at = lab_record.answered_at if lab_record else None
-        return dataclasses.replace(facts, answered_at=answered_at)
+        why_host_open = host_guard.why_open(context.host.lab(lab.name))
+        return dataclasses.replace(facts, answered_at=answered_at, why_host_open=why_host_open)
 
     return gather
 

@@ -29,7 +29,7 @@ from stacklab.workflow.check import checking
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import boot_times, node_hosting, preparing
+from stacklab.workflow.lab import boot_times, host_guard, node_hosting, preparing
 from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving
@@ -155,6 +155,8 @@ class Bringing:
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
+        # Before they run: a node is never in front of an open host.
+        host_guard.close(self._context, lab, paths)
         self._start_nodes(provider, booting, paused)
         self._record = nics.plug_into_running(
             self._context, lab, paths, self._record, choice.image.network

@@ -14,6 +14,7 @@ from stacklab.tools import ssh, ssh_tunnel
 from stacklab.workflow.context import Context, not_up, read_own
 from stacklab.workflow.debug import places
 from stacklab.workflow.faults import faults
+from stacklab.workflow.lab import host_guard
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.snapshots import store as snapshots
 
@@ -101,6 +102,7 @@ def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> b
     close_connections(context, paths, lab_record)
     with context.progress.stage("host", "destroy"):
         context.provider(lab_record).destroy(paths, lab_record)
+        host_guard.forget(context, paths)
         faults.forget(context, paths, lab_record)
     _refuse_left_disks(paths, lab_record)
     return True

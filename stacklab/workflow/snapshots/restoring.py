@@ -14,6 +14,7 @@ from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
+from stacklab.workflow.lab import host_guard
 from stacklab.workflow.lab.ending import close_connections
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.snapshots import intent, lab_files, restarting, saving, store
@@ -73,6 +74,7 @@ def restore_held(
             f"snapshot {place.name} of lab {paths.name} does not have the lab's files",
             hint=f"./invoke lab.snapshot-delete {paths.name} {place.name}",
         )
+    host_guard.close(context, lab, paths)
     maker = saving.maker_of(context, lab, record)
     with progress.stage("host", _READING[maker.kind]):
         maker.restore(place, wanted.frozen(paths))

@@ -31,6 +31,7 @@ from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
+from stacklab.workflow.lab import host_guard
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.mirror import serving
@@ -99,6 +100,8 @@ def run_held(
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = inputs.stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
+    # For mirrors that the spec, or this host, has got since lab.up.
+    host_guard.close(context, lab, paths)
     serving.start(context, lab, paths)
     rendered, known = render_answers(context, lab, paths)
     digests = inputs.digests(stages, rendered)

@@ -136,6 +136,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
             "bridge": "sl-6f9ccbefc6",
             "host_address": "192.168.151.1",
             "has_host": True,
+            "opens_host": False,
         }
     ]
     nodes = lab["nodes"]
@@ -242,6 +243,7 @@ def test_a_lab_of_an_earlier_version_is_read_with_the_defaults_of_what_came_sinc
     lab = spec.load(LABS / "mini-2node.yaml")
     resolved = json.loads(lab_json.to_json(lab))
     del resolved["networks"][0]["has_host"]
+    del resolved["networks"][0]["opens_host"]
     del resolved["checks"]["custom"]
     for node in resolved["nodes"]:
         del node["nics"][0]["impairment"]

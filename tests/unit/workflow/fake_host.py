@@ -31,6 +31,7 @@ from stacklab.tools.knock import Door, Knock
 from stacklab.workflow import placing
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
+from stacklab.workflow.lab import host_guard
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.lab_up import LabUp
@@ -103,6 +104,7 @@ class FakeHost:
         ).on("ssh", answer=fake_session.healthy)
         self.runner.on("git", "config").on("fping").on("ip", stdout="[]")
         self.runner.on("iptables-save").on("sudo", "-n", "iptables-save")
+        self.runner.on("iptables-restore").on("iptables")
         self.context = FakeContext(
             host=self.paths,
             runner=self.runner,
@@ -172,13 +174,15 @@ def make_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(libvirt_provider.vagrant, "up", made.vagrant_up)
     monkeypatch.setattr(libvirt_provider, "_POLL_S", 0.001)
     monkeypatch.setattr(placing, "host_mirrors", lambda _runner: NO_MIRRORS)
+    monkeypatch.setattr(host_guard, "host_mirrors", lambda _runner: NO_MIRRORS)
+    monkeypatch.setattr(host_guard, "package_mirrors", tuple)
     monkeypatch.setattr(
         clocks,
         "set_clocks",
         lambda _r, _p, nodes, behind_s=0.0: made.clocks_set.append(tuple(n.name for n in nodes)),
     )
     monkeypatch.setattr(leases, "renew", lambda *_args: None)
-    monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
+    monkeypatch.setattr(checking.host, "gather", lambda *_args, **_options: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
     monkeypatch.setattr(
         knock, "knock", lambda _address: Knock(door=Door.REFUSED, said="Connection refused")

@@ -23,7 +23,7 @@ _NODE_COSTS: Mapping[str, Callable[[Node, Node], tuple[Cost, str]]] = {
     "kind": lambda _before, after: (Cost.REFUSED, f"lab.rebuild makes it a {after.kind}"),
 }
 # As people write them in a spec.
-_LABELS = {"is_privileged": "privileged", "has_host": "host"}
+_LABELS = {"is_privileged": "privileged", "has_host": "host", "opens_host": "host_services"}
 
 
 def _cost_of_disk(before: Node, after: Node) -> tuple[Cost, str]:
@@ -65,7 +65,9 @@ def node_changes(before: Node, after: Node, *, why_no_plug: str = "") -> Iterato
 def network_changes(before: Network, after: Network) -> Iterator[Change]:
     """Yield what differs between a network as it was made, and as its spec has it."""
     for name in differing(before, after):
-        yield _change(Subject.NETWORK, after.name, name, before, after, cost=Cost.REBUILD)
+        # The host's firewall is set by `lab.up` each time.
+        cost = Cost.LIVE if name == "opens_host" else Cost.REBUILD
+        yield _change(Subject.NETWORK, after.name, name, before, after, cost=cost)
 
 
 def label(field: str) -> str:

@@ -14,6 +14,7 @@ from tests.unit.checks.fake_lab import make_lab
 
 MARK = "stacklab-0123"
 RESPONDERS = {
+    "host.beside": outside_simulated.beside,
     "isolation.separate": outside_simulated.separate,
     "isolation.transit": outside_simulated.transit,
     "outside.dials": outside_simulated.dials,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stacklab.dev.cycles import bench_log
 from stacklab.dev.peers.peer import LIMIT_S, OtherProgram, Site
 from stacklab.dev.peers.race import Finish, Start
 from stacklab.process import Command
@@ -53,7 +54,7 @@ def make_site(host: FakeHost, things: FakeThings | None = None) -> Site:
         things=things or FakeThings(),
         accelerator=TCG,
         work=host.paths.root / "bench-peers",
-        log=host.paths.bench_log,
+        log=bench_log(host.paths),
         image=lambda _name: image,
         lab_image="debian-12",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stacklab.dev.cycles import bench_log
 from stacklab.dev.peers import kcli, peer, virt_lightning
 from stacklab.dev.peers.kcli import Kcli
 from stacklab.dev.peers.peer import Peer, Site
@@ -98,7 +99,7 @@ def test_each_command_has_an_end_and_writes_into_the_log(
         starts.append(made.restore())
     commands = [*host.runner.commands, *(start.command for start in starts)]
     assert all(command.timeout_s for command in commands)
-    assert {command.log for command in commands} == {host.paths.bench_log}
+    assert {command.log for command in commands} == {bench_log(host.paths)}
 
 
 def test_a_peer_without_snapshots_says_so(site: Site) -> None:

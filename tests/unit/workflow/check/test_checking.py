@@ -75,7 +75,7 @@ def test_what_is_expected_is_listed_once_and_the_host_is_asked_for_each_try(
         return expected(*args)  # type: ignore[arg-type]
 
     def fake_gather(
-        _families: object, _lab: object, checks: Sequence[Check], *_rest: object
+        _families: object, _lab: object, checks: Sequence[Check], *_rest: object, **_more: object
     ) -> Facts:
         gathered.append(list(checks))
         return Facts()

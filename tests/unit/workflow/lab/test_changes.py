@@ -311,7 +311,7 @@ def test_a_node_of_another_provider_is_refused() -> None:
 # --- a field that is added to the model later is not passed over
 
 _NAMES = {Node: "name", Network: "name", NIC: "network"}
-_LIVE = {(NIC, "impairment")}
+_LIVE = {(NIC, "impairment"), (Network, "opens_host")}
 _OF_LAB = {
     "name",
     "description",
