@@ -14,7 +14,7 @@ from stacklab.doctor.programs import Program
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.doctor.trying import why_not_as_root
 from stacklab.installers import own_modules
-from stacklab.model.lab import NIC, Lab, Node, NodeKind
+from stacklab.model.lab import NIC, Lab, NetworkMode, Node, NodeKind
 from stacklab.paths import HostPaths
 from stacklab.tools.host import cgroups
 from stacklab.words import plural
@@ -290,6 +290,7 @@ def _probe_lab(lab: Lab, machine: Machine, others: Iterable[Lab]) -> tuple[Probe
         *_probe_inotify(len(containers), others, machine),
         *_probe_impairments(lab, containers, machine),
         *_probe_disks(lab, containers),
+        *_probe_macvtap(lab, containers),
         *_probe_modules(lab, containers),
         *_probe_cpus(containers, machine),
     )
@@ -303,6 +304,17 @@ def _probe_disks(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...
     sentence = f"a container has no disks of its own, and {', '.join(having)} are to have `disks`"
     fix = f"leave out --as containers, or the disks in {lab.source}"
     return (_failed("disks", sentence, fix),)
+
+
+def _probe_macvtap(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...]:
+    """Refuse macvtap: it is how QEMU shares an interface; a container's NIC is on a bridge."""
+    networks = {one.name for one in lab.networks if one.mode is NetworkMode.MACVTAP}
+    having = [node.name for node in containers if any(nic.network in networks for nic in node.nics)]
+    if not having:
+        return ()
+    sentence = f"a container can't be on a network of mode macvtap: {', '.join(having)}"
+    fix = f"leave out --as containers, or write mode: bridged in {lab.source}"
+    return (_failed("networks", sentence, fix),)
 
 
 def _probe_impairments(

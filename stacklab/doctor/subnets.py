@@ -101,8 +101,8 @@ def _probe_network(
     links: frozenset[str],
     others: Sequence[Lab],
 ) -> ProbeResult:
-    if network.mode is NetworkMode.BRIDGED:
-        return _probe_bridge(lab, network, links)
+    if not network.is_made_by_us:
+        return _probe_own(lab, network, links)
     # The network's own bridge exists already when a lab is resumed.
     foreign = [
         claim
@@ -134,17 +134,22 @@ def _overlap_with_lab(network: Network, others: Sequence[Lab]) -> str:
     """Describe the overlap with a network of a lab that is down, which has no bridge now."""
     for other in others:
         for theirs in other.networks:
-            if theirs.mode is not NetworkMode.BRIDGED and theirs.cidr.overlaps(network.cidr):
+            if theirs.is_made_by_us and theirs.cidr.overlaps(network.cidr):
                 name = f"{theirs.name!r} ({theirs.cidr}) of lab {other.name}"
                 return f"overlaps {name}, which is down"
     return ""
 
 
-def _probe_bridge(lab: Lab, network: Network, links: frozenset[str]) -> ProbeResult:
-    sentence = f"network {network.name!r} is bridged to {network.bridge}"
+def _probe_own(lab: Lab, network: Network, links: frozenset[str]) -> ProbeResult:
+    """Probe a network that is the host's own: a bridge, or an interface that VMs share."""
+    if network.mode is NetworkMode.BRIDGED:
+        sentence = f"network {network.name!r} is bridged to {network.bridge}"
+        fix = f"sudo ip link add {network.bridge} type bridge, or name another one in {lab.source}"
+    else:
+        sentence = f"network {network.name!r} is on the host's interface {network.bridge}"
+        fix = f"`ip -br link` lists those that there are; name one in {lab.source}"
     if network.bridge in links:
         return _network_result(network, ProbeStatus.OK, sentence)
-    fix = f"sudo ip link add {network.bridge} type bridge, or name another bridge in {lab.source}"
     return _network_result(
         network, ProbeStatus.FAILED, f"{sentence}, which this host does not have", fix
     )

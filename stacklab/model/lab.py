@@ -56,6 +56,7 @@ class NetworkMode(StrEnum):
     NAT = "nat"  # reaches outside through the host
     ISOLATED = "isolated"  # host and nodes only
     BRIDGED = "bridged"  # a bridge that the host already has; we never make or remove it
+    MACVTAP = "macvtap"  # an interface of the host's, which VMs share by their MACs
 
 
 class NetworkStyle(StrEnum):
@@ -107,7 +108,10 @@ NO_IMPAIRMENT = Impairment()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A segment with an address range; `bridge` is its name on the host (<= 15 characters)."""
+    """A segment with an address range.
+
+    `bridge` is its name on the host (<= 15 characters): of mode macvtap, the interface's.
+    """
 
     name: str
     cidr: IPv4Network
@@ -125,8 +129,8 @@ class Network:
 
     @property
     def is_made_by_us(self) -> bool:
-        """Return True if it is ours to make and to remove; a bridged one is the host's."""
-        return self.mode is not NetworkMode.BRIDGED
+        """Return True if it is ours to make and to remove; others are the host's own."""
+        return self.mode in (NetworkMode.NAT, NetworkMode.ISOLATED)
 
     @property
     def hides_host(self) -> bool:

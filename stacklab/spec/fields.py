@@ -137,6 +137,10 @@ Bridge = Annotated[
     str,
     Form(values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters"),
 ]
+HostDevice = Annotated[
+    str,
+    Form(values.BRIDGE, "interface name", "one of the host, e.g. eno1; 15 characters"),
+]
 Text = Annotated[str, PlainValidator(values.read_line), WithJsonSchema({"type": "string"})]
 Flag = Annotated[bool, PlainValidator(values.read_flag), WithJsonSchema({"type": "boolean"})]
 

@@ -25,6 +25,11 @@ _RESERVED_NAMES = {
     "host": "what reports call the host itself",
 }
 
+# Networks that are the host's own: the key that names what it has for them, that, and an example.
+_OF_HOST = {
+    NetworkMode.BRIDGED: ("bridge", "a bridge", "br0"),
+    NetworkMode.MACVTAP: ("device", "an interface", "eno1"),
+}
 _ROOM_FOR_NICS = f"{MOST_NICS} at most: a VM has 32 PCI slots, for its NICs, disks and all else"
 
 
@@ -182,28 +187,32 @@ def _check_overlaps(
 
 
 def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[SpecMistake]:
-    is_bridged = network.mode is NetworkMode.BRIDGED
-    if is_bridged and network.bridge is None:
-        yield SpecMistake(
-            path=path,
-            wrong="mode bridged needs a bridge of the host",
-            right="add e.g. bridge: br0",
-            at_key=True,
-        )
-    if not is_bridged and network.bridge is not None:
-        yield SpecMistake(
-            path=(*path, "bridge"),
-            wrong=f"mode {network.mode} makes its own bridge",
-            right="remove it, or write mode: bridged",
-        )
+    for mode, (key, thing, example) in _OF_HOST.items():
+        is_named = getattr(network, key) is not None
+        if network.mode is mode and not is_named:
+            yield SpecMistake(
+                path=path,
+                wrong=f"mode {mode} needs {thing} of the host",
+                right=f"add e.g. {key}: {example}",
+                at_key=True,
+            )
+        if network.mode is not mode and is_named:
+            yield SpecMistake(
+                path=(*path, key),
+                wrong=f"mode {network.mode} does not use {thing} of the host",
+                right=f"remove it, or write mode: {mode}",
+            )
+    is_macvtap = network.mode is NetworkMode.MACVTAP
     if network.host is False and network.mode is not NetworkMode.ISOLATED:
         yield SpecMistake(
             path=(*path, "host"),
-            wrong=f"the host is part of a network of mode {network.mode}",
+            wrong=f"the host is {'never' if is_macvtap else 'always'} part of a network of mode "
+            f"{network.mode}",
             right="remove it, or write mode: isolated",
         )
-    if network.host_services is not None and (is_bridged or network.host is False):
-        why = "is not made by stacklab" if is_bridged else "has no host"
+    is_of_host = network.mode in _OF_HOST
+    if network.host_services is not None and (is_of_host or network.host is False):
+        why = "is not made by stacklab" if is_of_host else "lacks the host"
         yield SpecMistake(
             path=(*path, "host_services"),
             wrong=f"this network {why}: nobody could open or close the host to it",
@@ -293,10 +302,10 @@ def _check_nic_networks(path: Keys, node: NodeSpec, context: RuleContext) -> Ite
 def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[SpecMistake]:
     """Yield what would keep the host from logging in to a node, which it does by the first NIC."""
     network_path: Keys = (*path, 0, "network")
-    if network.mode is NetworkMode.BRIDGED:
+    if network.mode in _OF_HOST:
         yield SpecMistake(
             path=network_path,
-            wrong=f"the first NIC is on {nic.network}, which is bridged",
+            wrong=f"the first NIC is on {nic.network}, which is of mode {network.mode}",
             right="the host logs in by it: put a nat or isolated network first",
         )
     if network.host is False and network.mode is NetworkMode.ISOLATED:

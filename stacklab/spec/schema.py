@@ -20,6 +20,7 @@ from stacklab.spec.fields import (
     Disk,
     Flag,
     FurtherDisk,
+    HostDevice,
     ImageName,
     KindWord,
     LabName,
@@ -56,13 +57,19 @@ class NetworkSpec(Spec):
     )
     mode: Mode = Field(
         description="nat: nodes reach other networks through the host. isolated: host and nodes "
-        "only. bridged: a bridge that the host already has, named in `bridge`."
+        "only. bridged: a bridge that the host already has, named in `bridge`. macvtap: VMs share "
+        "an interface of the host, named in `device`, without a bridge; they don't reach the host."
     )
     mtu: Mtu | None = Field(
         default=None, description="Bytes per packet, 576 to 9216. Default: 1500."
     )
     bridge: Bridge | None = Field(
         default=None, description="With mode bridged only: the host's bridge, e.g. br0."
+    )
+    device: HostDevice | None = Field(
+        default=None,
+        description="With mode macvtap only: the host's interface, e.g. eno1, which is on no "
+        "bridge.",
     )
     host: Flag | None = Field(
         default=None,
@@ -73,7 +80,7 @@ class NetworkSpec(Spec):
         default=None,
         description="true: its nodes reach whatever listens on the host. false: only what a lab "
         "needs there: DHCP, DNS, ping, and mirrors and proxies that the host or the spec names. "
-        "Not with mode bridged, nor with host: false. Default: false.",
+        "Not with mode bridged or macvtap, nor with host: false. Default: false.",
     )
     # One way each: a packet and its answer meet them twice.
     delay: Delay | None = Field(

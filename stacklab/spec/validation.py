@@ -28,7 +28,7 @@ _NO_VALUE = "does not have a value"
 # What would be right where a key is missing.
 _EXAMPLES = {
     "cidr": "write cidr: 192.168.150.0/24",
-    "mode": "write mode: nat, isolated or bridged",
+    "mode": "write mode: nat, isolated, bridged or macvtap",
     "network": "write network: NAME",
     "nics": "write nics: [{network: NAME}]",
     "size": "write size: 20GiB",
@@ -166,8 +166,8 @@ def _leave_out(data: dict[str, Value], path: Keys, *, is_missing: bool) -> None:
     # It is not a mapping if an error before this one has removed it.
     if not isinstance(owner, dict):
         return
-    if path[-1] == "bridge" and not is_missing:
-        owner["bridge"] = STAND_IN  # else the rules would say that mode bridged needs one
+    if path[-1] in ("bridge", "device") and not is_missing:
+        owner[str(path[-1])] = STAND_IN  # else the rules would say that the mode needs one
         return
     owner.pop(str(path[-1]), None)
 

@@ -226,6 +226,17 @@ def test_a_network_of_the_host_s_own_is_joined_by_its_bridge(tmp_path: Path, bri
     )
 
 
+def test_an_interface_of_the_host_is_shared_by_macvtap(tmp_path: Path, bridge: str) -> None:
+    lab = load("contrail-3node")
+    # Any interface will do, for what Vagrant and we look at.
+    fabric = dataclasses.replace(lab.network("fabric"), mode=NetworkMode.MACVTAP, bridge=bridge)
+    lab = dataclasses.replace(lab, networks=(lab.networks[0], fabric))
+    done = run(write(lab, tmp_path), "validate")
+    assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), (
+        done.stderr
+    )
+
+
 def test_a_bridge_that_the_host_has_not_is_refused_by_vagrant_too(tmp_path: Path) -> None:
     lab = load("contrail-3node")
     fabric = dataclasses.replace(

@@ -16,7 +16,8 @@ from stacklab.providers.bundling import ForeignNode
 from stacklab.providers.contract import HostServices, Provider
 from stacklab.providers.libvirt import foreign_domain
 from stacklab.providers.libvirt.foreign_domain import Nic, NodeHere
-from stacklab.providers.libvirt.handles import network_name, node_of
+from stacklab.providers.libvirt.handles import node_of
+from stacklab.providers.libvirt.nic_plug import source_of
 from stacklab.providers.libvirt.snapshots import hardware_of
 from stacklab.record import LabRecord
 from stacklab.tools import qcow2, qemu_img, vagrant
@@ -142,13 +143,7 @@ class LibvirtBundles:
 
 
 def _nic(lab: Lab, name: str, mac: str) -> Nic:
-    network = lab.network(name)
-    is_ours = network.is_made_by_us
-    return Nic(
-        mac=mac,
-        network=network_name(lab.name, network.name) if is_ours else "",
-        bridge="" if is_ours else network.bridge,
-    )
+    return Nic(mac=mac, source=source_of(lab, lab.network(name)))
 
 
 def _refuse_odd_disks(node: ForeignNode, *, most_bytes: int) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stacklab.tools.libvirt.xml import NicSource
+
 _MOST_XML_BYTES = 256 * 1024
 _HEX = r"0x[0-9a-f]{1,4}"
 _WORD = r"[A-Za-z0-9._-]{1,64}"
@@ -31,8 +33,7 @@ class Nic:
     """A node's NIC as libvirt has to plug it in."""
 
     mac: str
-    network: str  # of libvirt's; "" for a bridge of the host's
-    bridge: str
+    source: NicSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +127,12 @@ _DEVICES = {
         children={"alias": _ALIAS, "address": _PCI},
     ),
     "interface": _Shape(
-        {"type": "network|bridge"},
+        {"type": "network|bridge|direct"},
         children={
             "mac": _Shape({"address": r"[0-9a-fA-F:]{17}"}),
-            "source": _Shape({"network": _TEXT, "bridge": _TEXT, "portid": _WORD}),
+            "source": _Shape(
+                {"network": _TEXT, "bridge": _TEXT, "dev": _TEXT, "mode": "bridge", "portid": _WORD}
+            ),
             "target": _Shape({"dev": r"(vnet|macvtap)[0-9]{1,6}"}),
             "link": _Shape({"state": "up"}),
             "model": _Shape({"type": "virtio"}),
@@ -322,9 +325,8 @@ def _set_nics(domain: ET.Element, wanted: NodeHere) -> None:
         raise ForeignDomain(f"its NICs are {', '.join(macs) or 'none'}, not those of the lab")
     for mac, interface in zip(macs, interfaces, strict=True):
         nic = ours[mac]
-        source = {"network": nic.network} if nic.network else {"bridge": nic.bridge}
-        interface.set("type", next(iter(source)))
-        _only(interface, "source").attrib = source
+        interface.set("type", nic.source.kind)
+        _only(interface, "source").attrib = dict(nic.source.attributes)
 
 
 def _set_consoles(domain: ET.Element, wanted: NodeHere) -> None:

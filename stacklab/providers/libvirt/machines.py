@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklab.errors import ProviderError
-from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.lab import NIC, Lab, NetworkMode, Node
 from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.providers.libvirt import further_disks
@@ -108,5 +108,6 @@ def _render_nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
         "netmask": str(nic.address.netmask),
         "cidr": str(network.cidr),
         "libvirt_network": network_name(lab.name, network.name) if is_ours else None,
-        "bridge": None if is_ours else network.bridge,
+        "bridge": network.bridge if network.mode is NetworkMode.BRIDGED else None,
+        "device": network.bridge if network.mode is NetworkMode.MACVTAP else None,
     }

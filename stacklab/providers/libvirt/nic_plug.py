@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from stacklab.errors import LabError, ProviderError
-from stacklab.model.lab import NIC, Lab
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode
 from stacklab.paths import LabPaths
 from stacklab.providers.libvirt.handles import LibvirtNode, network_name, node_of
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import nics as libvirt_nics
 from stacklab.tools.libvirt.domains import Libvirt
 from stacklab.tools.libvirt.nics import NewNic
+from stacklab.tools.libvirt.xml import NicSource
+
+
+def source_of(lab: Lab, network: Network) -> NicSource:
+    """Return what a NIC on one of a lab's networks is connected to."""
+    if network.mode is NetworkMode.MACVTAP:
+        return NicSource.device(network.bridge)
+    if network.mode is NetworkMode.BRIDGED:
+        return NicSource.bridge(network.bridge)
+    return NicSource.network(network_name(lab.name, network.name))
 
 
 class LibvirtNicPlug:
@@ -38,13 +48,10 @@ class LibvirtNicPlug:
 
     def _new_nic(self, node: str, nic: NIC) -> NewNic:
         """Return the NIC as Vagrant would have made it: see machines.py and the Vagrantfile."""
-        network = self._lab.network(nic.network)
-        is_ours = network.is_made_by_us
         return NewNic(
             mac=nic.mac,
             number=self._lab.node(node).nics.index(nic),
-            network=network_name(self._lab.name, network.name) if is_ours else "",
-            bridge="" if is_ours else network.bridge,
+            source=source_of(self._lab, self._lab.network(nic.network)),
         )
 
     def _recorded_node(self, name: str) -> LibvirtNode:

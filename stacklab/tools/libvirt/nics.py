@@ -15,7 +15,7 @@ from typing import Protocol
 import libvirt
 
 from stacklab.errors import ProviderError
-from stacklab.tools.libvirt.xml import child_attribute, interface_elements
+from stacklab.tools.libvirt.xml import NicSource, child_attribute, interface_elements
 
 _LAST_SLOT = 31  # of a PCI bus
 _NO_SLOT = -1
@@ -43,8 +43,7 @@ class NewNic:
 
     mac: str
     number: int
-    network: str  # of libvirt's; "" for a NIC on a bridge of the host's
-    bridge: str
+    source: NicSource
 
 
 def why_no_plug(domain_xml: str) -> str:
@@ -80,15 +79,12 @@ def add(domain: Domain, nic: NewNic) -> None:
 
 def element(nic: NewNic, slot: int) -> str:
     """Return the NIC in libvirt's XML, as vagrant-libvirt makes one, in that PCI slot."""
-    top = ET.Element("interface", type="network" if nic.network else "bridge")
+    top = ET.Element("interface", type=nic.source.kind)
     ET.SubElement(top, "alias", name=f"ua-net-{nic.number}")
     ET.SubElement(top, "mac", address=nic.mac)
-    if nic.network:
-        ET.SubElement(top, "source", network=nic.network)
-    else:
-        ET.SubElement(top, "source", bridge=nic.bridge)
+    ET.SubElement(top, "source", dict(nic.source.attributes))
     ET.SubElement(top, "model", type="virtio")
-    if nic.network:
+    if nic.source.kind == "network":
         ET.SubElement(top, "driver", iommu="off")
     place = {"domain": "0x0000", "bus": "0x00", "slot": f"0x{slot:02x}", "function": "0x0"}
     ET.SubElement(top, "address", {"type": "pci", **place})

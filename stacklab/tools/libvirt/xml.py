@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.model.lab import Lab, Network, NetworkMode
 
 # OpenStack does not survive a change of HOST_IP, nor a lease that ran out.
 _LEASE_MINUTES = 7 * 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class NicSource:
+    """What a NIC is connected to, in libvirt's words: a kind, and the attributes of <source>."""
+
+    kind: str  # network, bridge or direct
+    attributes: Mapping[str, str]
+
+    @classmethod
+    def network(cls, name: str) -> NicSource:
+        """Return a network of libvirt's."""
+        return cls("network", {"network": name})
+
+    @classmethod
+    def bridge(cls, name: str) -> NicSource:
+        """Return a bridge of the host's."""
+        return cls("bridge", {"bridge": name})
+
+    @classmethod
+    def device(cls, name: str) -> NicSource:
+        """Return an interface of the host's, for macvtap."""
+        return cls("direct", {"dev": name, "mode": "bridge"})
 
 
 def network(lab: Lab, declared: Network, uuid: str, *, name: str) -> str:

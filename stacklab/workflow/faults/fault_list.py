@@ -10,7 +10,7 @@ from typing import Any
 from stacklab import files
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import LabError
-from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
+from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import node_named
 
@@ -82,9 +82,10 @@ def _network_to_part(lab: Lab, name: str) -> Network:
     for network in lab.networks:
         if network.name != name:
             continue
-        if network.mode is NetworkMode.BRIDGED:
+        if not network.is_made_by_us:
             # Others of the host's machines may be on it.
-            what = f"network {name} is a bridge of the host's: it is not the lab's to part"
+            where = f"on {network.bridge}, which is the host's own"
+            what = f"network {name} is {where}: it is not the lab's to part"
             raise _wrong_words(lab, what)
         return network
     known = ", ".join(network.name for network in lab.networks)

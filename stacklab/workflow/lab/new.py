@@ -12,7 +12,7 @@ from pathlib import Path
 from stacklab import doctor, files, spec
 from stacklab.doctor.subnets import SubnetClaim
 from stacklab.errors import HostError, LabError, SpecError
-from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.lab import Lab
 from stacklab.paths import LABS
 from stacklab.spec import free_ranges, moving, source
 from stacklab.spec.lab_files import files_of, shown
@@ -182,8 +182,8 @@ def _moves(lab: Lab, used: _Used) -> tuple[Mapping[IPv4Network, IPv4Network], tu
         if network.cidr not in moves and not free_ranges.is_free(network.cidr, taken)
     ]
     notes += [
-        f"network {network.name} stays in {network.cidr}, since it is {NetworkMode.BRIDGED} to "
-        f"{network.bridge}: give its nodes addresses that no other machine has there"
+        f"network {network.name} stays in {network.cidr}, since it is by "
+        f"{network.bridge} of the host's: give its nodes addresses that no other machine has there"
         for network in staying
     ]
     return moves, tuple(notes)

@@ -10,7 +10,7 @@ from stacklab.doctor import containers, probes
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeResult, ProbeStatus, raise_for
 from stacklab.errors import CommandTimedOut, HostError, ToolNotFound
-from stacklab.model.lab import Disk, Impairment, Lab, NodeKind, Size
+from stacklab.model.lab import Disk, Impairment, Lab, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Installer
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
@@ -363,6 +363,15 @@ def test_impairments_that_the_kernel_cannot_make_are_refused_by_name() -> None:
     assert "kind: vm in labs/trio.yaml" in result.fix
     with pytest.raises(HostError, match="can't impair containers"):
         raise_for(containers.preflight(impaired(), HOST, machine))
+
+
+def test_macvtap_of_vms_that_are_to_be_containers_is_refused_by_name() -> None:
+    first, *others = VMS.networks
+    networks = (dataclasses.replace(first, mode=NetworkMode.MACVTAP), *others)
+    lab = dataclasses.replace(VMS, networks=networks).all_as(NodeKind.CONTAINER)
+    result = one(containers.preflight(lab, HOST, make_machine()), "networks")
+    assert result.is_failed
+    assert "mode macvtap: controller, compute1" in result.sentence
 
 
 def test_further_disks_of_vms_that_are_to_be_containers_are_refused_by_name() -> None:

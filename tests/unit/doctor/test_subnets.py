@@ -129,6 +129,16 @@ def test_a_bridged_network_needs_its_bridge_and_minds_no_neighbours() -> None:
     assert f"bridged to {bridge}, which this host does not have" in result.sentence
 
 
+def test_a_network_by_macvtap_needs_its_interface_and_minds_no_neighbours() -> None:
+    lab = make_lab(cidrs=("192.168.122.0/24",), mode=NetworkMode.MACVTAP)
+    device = lab.networks[0].bridge
+    links = (link(device), link("eth0", "192.168.122.4/24"))
+    assert probe(lab=lab, links=links).status is ProbeStatus.OK
+    result = probe(lab=lab)
+    assert result.status is ProbeStatus.FAILED
+    assert f"interface {device}, which this host does not have" in result.sentence
+
+
 def test_the_suggested_range_is_free_of_everything_known() -> None:
     lab = make_lab(cidrs=("192.168.122.0/24", "10.64.0.0/24"))
     other = make_lab(name="other", cidrs=("10.64.1.0/24",))

@@ -153,7 +153,7 @@ def test_words_are_those_of_the_enum() -> None:
     assert read("nat") is NetworkMode.NAT
     with pytest.raises(Wrong) as caught:
         read("isolatd")
-    assert caught.value.right == "did you mean isolated? known: nat, isolated, bridged"
+    assert caught.value.right == "did you mean isolated? known: nat, isolated, bridged, macvtap"
 
 
 @pytest.mark.parametrize("value", [["a"], {"a": "b"}])

@@ -42,7 +42,8 @@ def test_vms_get_their_nics_and_the_container_is_made_anew(up: Site) -> None:
     assert up.host.ups == []
     for vm in vms:
         (added,) = up.host.libvirt.added[up.uuid(vm)]
-        assert (added.mac, added.network) == (WIDE_MIXED.node(vm).nics[2].mac, "trio_net2")
+        source = {"network": "trio_net2"}
+        assert (added.mac, added.source.attributes) == (WIDE_MIXED.node(vm).nics[2].mac, source)
     for container in containers:
         assert "remove" in up.machines.actions(container)
         assert "start" in up.machines.actions(container)

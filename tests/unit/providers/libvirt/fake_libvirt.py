@@ -104,7 +104,9 @@ class FakeLibvirt:
     def add_nic(self, uuid: str, nic: NewNic) -> None:
         self.calls.append(("add_nic", uuid, nic.mac))
         if self.states.get(uuid, NodeState.OFF) is NodeState.RUNNING:
-            assert nic.network in self.networks or nic.bridge, "libvirt knows no such network"
+            source = nic.source
+            is_known = source.attributes.get("network") in self.networks
+            assert is_known or source.kind != "network", "libvirt knows no such network"
         added = self.added.setdefault(uuid, [])
         if uuid in self.states and nic not in added:
             added.append(nic)

@@ -10,6 +10,7 @@ import pytest
 
 from stacklab.providers.libvirt import foreign_domain
 from stacklab.providers.libvirt.foreign_domain import ForeignDomain, Nic, NodeHere
+from stacklab.tools.libvirt.xml import NicSource
 from tests.unit.workflow.snapshots.fake_bundles import LAB, MACHINE, domain_xml, running_xml
 
 HOME = Path("/their/home")
@@ -30,8 +31,8 @@ WANTED = NodeHere(
     seed=OURS / "volumes/trio_compute1.seed.img",
     console=OURS / "labs/trio/logs/compute1.console.log",
     nics=(
-        Nic(mac="52:54:00:00:00:01", network="trio_net0", bridge=""),
-        Nic(mac="52:54:00:00:01:01", network="", bridge="br0"),
+        Nic(mac="52:54:00:00:00:01", source=NicSource.network("trio_net0")),
+        Nic(mac="52:54:00:00:01:01", source=NicSource.bridge("br0")),
     ),
 )
 

@@ -102,6 +102,7 @@ def test_vagrant_is_told_what_is_on_record(stage: Stage) -> None:
         "cidr": "10.20.0.0/24",
         "libvirt_network": "trio_net1",
         "bridge": None,
+        "device": None,
     }
 
 

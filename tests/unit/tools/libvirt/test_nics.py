@@ -13,9 +13,10 @@ from stacklab.errors import ProviderError
 from stacklab.providers.libvirt import foreign_domain
 from stacklab.tools.libvirt import nics as libvirt_nics
 from stacklab.tools.libvirt.nics import NewNic
+from stacklab.tools.libvirt.xml import NicSource
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-NIC = NewNic(mac="52:54:00:0a:02:01", number=2, network="trio_net2", bridge="")
+NIC = NewNic(mac="52:54:00:0a:02:01", number=2, source=NicSource.network("trio_net2"))
 
 
 def device(tag: str, slot: int, mac: str = "") -> str:
@@ -90,9 +91,17 @@ def test_a_domain_that_is_off_gets_it_for_its_next_start() -> None:
 
 
 def test_a_nic_on_a_bridge_of_the_host_is_on_no_network_of_libvirt_s() -> None:
-    element, _flags = added(FakeDomain(), dataclasses.replace(NIC, network="", bridge="br0"))
+    element, _flags = added(FakeDomain(), dataclasses.replace(NIC, source=NicSource.bridge("br0")))
     assert element.get("type") == "bridge"
     assert [source.attrib for source in element.findall("source")] == [{"bridge": "br0"}]
+
+
+def test_a_nic_on_an_interface_of_the_host_shares_it_by_macvtap() -> None:
+    nic = dataclasses.replace(NIC, source=NicSource.device("eno1"))
+    element, _flags = added(FakeDomain(), nic)
+    assert element.get("type") == "direct"
+    (source,) = element.findall("source")
+    assert source.attrib == {"dev": "eno1", "mode": "bridge"}
 
 
 def test_once_is_enough() -> None:

@@ -116,7 +116,7 @@ def assert_follows(host: FakeHost, lab: Lab) -> None:
         assert defined["memory_mib"] == node.memory.mib
         places = [(nic["mac"], nic["libvirt_network"], nic["bridge"]) for nic in defined["nics"]]
         places += [
-            (nic.mac, nic.network or None, nic.bridge or None)
+            (nic.mac, nic.source.attributes.get("network"), nic.source.attributes.get("bridge"))
             for nic in libvirt.added.get(defined["uuid"], ())
         ]
         assert places == [place_of(lab, nic) for nic in node.nics]

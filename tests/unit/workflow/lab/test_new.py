@@ -288,7 +288,7 @@ def test_a_bridged_network_stays_and_that_is_said(host: FakeHost, labs: Path) ->
     assert cidrs(written) == ["10.180.0.0/24", "192.168.7.0/24"]
     assert "address: 192.168.7.9" in written.path.read_text()
     (note,) = written.notes
-    assert "network lan stays in 192.168.7.0/24, since it is bridged to br0" in note
+    assert "network lan stays in 192.168.7.0/24, since it is by br0 of the host's" in note
 
 
 def test_a_copy_that_would_not_be_valid_is_not_written(host: FakeHost, labs: Path) -> None:
