@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from stacklab.errors import LabError
+from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.process.command import Command, Result
 from stacklab.providers import registry
@@ -107,6 +107,9 @@ def console(
     if not isinstance(provider, Console):
         raise lacking(provider, name, "a serial console", hint=f"./invoke lab.ssh {name}")
     if interactive:
+        unreachable = provider.why_unreachable()
+        if unreachable is not None:
+            raise ProviderError(str(unreachable), hint=unreachable.hint)
         argv = provider.console_argv(lab_record, chosen)
     elif follow:
         argv = ("tail", "-f", "-n", "50", str(provider.console_log(paths, chosen)))

@@ -82,6 +82,7 @@ def steps(context: Context, lab: Lab, changes: Changes) -> tuple[Row, ...]:
         *_origin_rows(context, lab, lab_record),
         *_image_rows(context, lab, None if changes.needs_other_image else lab_record),
         *_memory_rows(context, lab, lab_record),
+        *_service_rows(context, lab_record),
         *_network_rows(lab, lab_record, changes),
         *_node_rows(context, lab, lab_record, changes),
         *_answer_rows(lab),
@@ -135,6 +136,14 @@ def _memory_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tu
     return ()
 
 
+def _service_rows(context: Context, lab_record: LabRecord | None) -> tuple[Row, ...]:
+    """Return what of this host does not answer, so that nobody knows what the lab's nodes do."""
+    unreachable = context.provider(lab_record).why_unreachable() if lab_record else None
+    if unreachable is None:
+        return ()
+    return ((unreachable.service, "start", f"{unreachable.why} ({unreachable.hint})"),)
+
+
 def _network_rows(lab: Lab, lab_record: LabRecord | None, changes: Changes) -> tuple[Row, ...]:
     rebuilt = changes.names(Subject.NETWORK, *_FOLLOWED)
     existing = {network.name for network in lab_record.networks} if lab_record else set()
@@ -156,10 +165,13 @@ def _node_rows(
     followed = {name: str(cost) for cost in _FOLLOWED for name in changes.names(Subject.NODE, cost)}
     getting_nics = changes.nodes_with_more_nics
     states = _states_of_made(context, lab_record) if lab_record else {}
+    is_unknown = lab_record is not None and not context.states(lab_record)
     rows: list[Row] = []
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)
         action = followed.get(node.name) or _ACTIONS.get(state, "make")
+        if is_unknown and lab_record is not None and lab_record.node(node.name) is not None:
+            action = "not known"
         if state is NodeState.RUNNING and node.name in getting_nics:
             action = "plug NICs in"
         kind = "container, " if node.kind is NodeKind.CONTAINER else ""

@@ -120,6 +120,15 @@ def test_a_command_takes_the_shell_s_place_in_a_login(up: FakeHost) -> None:
     assert command.interactive
 
 
+def test_a_console_to_log_in_on_names_what_helps_where_libvirtd_does_not_answer(
+    up: FakeHost,
+) -> None:
+    up.connect(None)
+    with pytest.raises(LabError, match="libvirtd does not answer") as raised:
+        entering.console(up.context, "trio", "compute1", follow=False, interactive=True)
+    assert raised.value.hint
+
+
 def test_a_console_is_a_file_or_a_terminal(up: FakeHost) -> None:
     up.runner.on("tail").on("virsh")
     entering.console(up.context, "trio", "compute1", follow=False, interactive=False)

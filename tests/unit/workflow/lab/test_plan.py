@@ -93,10 +93,21 @@ def test_a_node_that_vagrant_did_not_finish_is_told_to_be_made(host: FakeHost) -
     assert actions(host)["node compute1"] == "make"
 
 
-def test_without_libvirtd_no_node_runs_and_none_is_started_for_a_plan(host: FakeHost) -> None:
+def test_without_libvirtd_nobody_knows_what_nodes_do_and_a_plan_starts_nothing(
+    host: FakeHost,
+) -> None:
     host.up()
     host.connect(None)
-    assert actions(host)["node controller"] == "make"
+    found = actions(host)
+    assert found["node controller"] == "not known"
+    assert found["libvirtd"] == "start"
+
+
+def test_of_a_lab_that_does_not_exist_nothing_has_to_be_known(host: FakeHost) -> None:
+    host.connect(None)
+    found = actions(host)
+    assert found["node controller"] == "make"
+    assert "libvirtd" not in found
 
 
 def test_a_bridge_of_the_host_is_joined(host: FakeHost) -> None:
