@@ -83,10 +83,6 @@ class HostPaths:
         """Output of image builds and of the bench."""
         return self.root / "logs"
 
-    def image_log(self, image: str) -> Path:
-        """Return the file with the output of an image's build."""
-        return self.logs / f"image.{image}.log"
-
     def manifest(self, key: str) -> Path:
         """Return the manifest of a base image, which lies beside its disk."""
         return self.images / f"{key}.json"
@@ -388,6 +384,10 @@ class SnapshotPaths:
     def memory(self, node: str) -> Path:
         """A node's memory, as libvirt writes it."""
         return self.root / f"{node}.memory"
+
+    def console(self, node: str) -> Path:
+        """The end of what a node had printed on its console."""
+        return self.root / f"{node}.console"
 
     def domain(self, node: str) -> Path:
         """A node's domain, in libvirt's XML."""

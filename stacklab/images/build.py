@@ -113,7 +113,7 @@ class Builder:
         def say(text: str) -> None:
             self.progress.say(row, text)
 
-        log = self.paths.image_log(image.name)
+        log = self.paths.logs / f"image.{image.name}.log"
         files.make_directory(log.parent)
         log.unlink(missing_ok=True)  # it may belong to root, who built this image before
         log.touch()  # it is watched before the first command writes to it

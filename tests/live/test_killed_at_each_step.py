@@ -202,6 +202,7 @@ class Mini:
             belongs |= {place.manifest, place.files}
             for node in NODES:
                 belongs |= {place.memory(node), place.domain(node), place.seed(node)}
+                belongs.add(place.console(node))
             tops += [self.paths.frozen_disks / disk for disk in disks]
         for top in tops:
             belongs |= chain(top)

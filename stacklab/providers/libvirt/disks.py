@@ -17,6 +17,9 @@ from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
 
+_KEPT_CONSOLE_BYTES = 256 * 1024
+_CONSOLE_S = 20.0
+
 
 def make_disks(
     runner: Runner, disks: LibvirtNode, node: Node, *, base: Path, identity: Mapping[str, Entry]
@@ -76,6 +79,31 @@ def empty_console(console: Path) -> None:
     files.make_directory(console.parent, mode=0o700)
     console.unlink(missing_ok=True)
     console.touch(mode=0o600)
+
+
+def keep_console(console: Path, kept: Path) -> None:
+    """Copy the end of a console log, for a node whose memory is kept; there may be no log."""
+    with contextlib.suppress(OSError), console.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _KEPT_CONSOLE_BYTES))
+        files.write(kept, stream.read(_KEPT_CONSOLE_BYTES), mode=0o600)
+
+
+def bring_console_back(runner: Runner, kept: Path, console: Path) -> None:
+    """Write what was kept in front of what a restored node will print: it stands still yet.
+
+    virtlogd has emptied the log when it started the node, and appends to it.
+    """
+    if not kept.exists():
+        return
+    append = Command(
+        argv=as_root(("sh", "-c", 'cat >> "$1"', "sh", str(console))),
+        what="bringing a console log back",
+        stdin=kept.read_bytes(),
+        timeout_s=_CONSOLE_S,
+    )
+    with contextlib.suppress(LabError):  # without sudo the node runs all the same
+        runner.run(append)
 
 
 def open_consoles(runner: Runner, consoles: Sequence[Path]) -> None:

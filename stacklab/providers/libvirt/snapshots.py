@@ -99,6 +99,7 @@ class LibvirtSnapshots:
             place.domain(node.name).write_text(libvirt.definition(node.uuid))
             node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             libvirt.save_memory(node.uuid, place.memory(node.name))
+            node_disks.keep_console(self._paths.console(node.name), place.console(node.name))
             self._freeze_disk(node, disks[node.name])
 
         self._on_all(save)
@@ -114,6 +115,7 @@ class LibvirtSnapshots:
             if state is NodeState.OFF and memory.exists():
                 xml = place.domain(node.name).read_text()
                 libvirt.restore_memory(node.domain, memory, xml)
+                self._bring_console_back(node, place)
 
         self._on_all(thaw)
         self._resume_all()
@@ -129,6 +131,7 @@ class LibvirtSnapshots:
             node_disks.empty_console(self._paths.console(node.name))
             xml = place.domain(node.name).read_text()
             libvirt.restore_memory(node.domain, place.memory(node.name), xml)
+            self._bring_console_back(node, place)
 
         self._on_all(start)
         # Before they go on: from then on their clocks are late by what is known.
@@ -139,6 +142,10 @@ class LibvirtSnapshots:
     def raw_memory(self) -> LibvirtRawMemory:
         """See HasRawMemory.raw_memory."""
         return LibvirtRawMemory(self._runner, self._nodes, power_off_all=self._power_off_all)
+
+    def _bring_console_back(self, node: LibvirtNode, place: SnapshotPaths) -> None:
+        kept, console = place.console(node.name), self._paths.console(node.name)
+        node_disks.bring_console_back(self._runner, kept, console)
 
     def _power_off_all(self) -> None:
         self._on_all(lambda node, libvirt: libvirt.power_off(node.uuid))

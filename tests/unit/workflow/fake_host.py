@@ -70,6 +70,14 @@ def fake_overlay(command: Command) -> Result:
     return OK
 
 
+def append(command: Command) -> Result:
+    """`cat >> FILE`, by a shell: what a console log had before is brought back."""
+    assert 'cat >> "$1"' in command.argv
+    with Path(command.argv[-1]).open("ab") as stream:
+        stream.write(command.stdin or b"")
+    return OK
+
+
 class FakeContext(Context):
     """This host, healthy unless `fake_machine` is another, without KVM."""
 
@@ -105,6 +113,7 @@ class FakeHost:
         self.runner.on("git", "config").on("fping").on("ip", stdout="[]")
         self.runner.on("iptables-save").on("sudo", "-n", "iptables-save")
         self.runner.on("iptables-restore").on("iptables")
+        self.runner.on("sh", "-c", answer=append).on("sudo", "-n", "sh", "-c", answer=append)
         self.context = FakeContext(
             host=self.paths,
             runner=self.runner,

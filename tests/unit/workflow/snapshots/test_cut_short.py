@@ -51,6 +51,7 @@ def left_over(host: FakeHost) -> set[str]:
         belongs |= {place.manifest, place.files}
         for node, part in manifest.nodes.items():
             belongs |= {place.memory(node), place.domain(node), place.seed(node)}
+            belongs.add(place.console(node))
             disks.append(paths.frozen_disks / part.disk)
     belongs |= frozen_disks.needed(disks, paths, host.runner)
     there = [*host.paths.volumes.rglob("*"), *paths.snapshots.rglob("*")]

@@ -339,3 +339,27 @@ def info_of_20_gib(command: Command) -> Result:
     """qemu-img info, with the size of the nodes' disks."""
     data = {**json.loads(info(command).stdout), "virtual-size": 20 << 30}
     return Result(exit_code=0, stdout=json.dumps(data))
+
+
+def test_a_console_shows_after_a_restore_what_the_node_had_printed_then(
+    host: FakeHost, guests: Guests
+) -> None:
+    console = host.lab().console("compute1")
+    console.write_bytes(b"x" * 300_000 + b"\nbooted\n")
+    save(host)
+    kept = host.lab().snapshot("first").console("compute1").read_bytes()
+    assert (len(kept), kept[-8:]) == (256 * 1024, b"\nbooted\n")
+    console.write_bytes(b"of today\n")
+    restore(host)
+    assert console.read_bytes() == kept
+
+
+def test_a_snapshot_of_before_consoles_were_kept_is_restored(
+    host: FakeHost, guests: Guests
+) -> None:
+    save(host)
+    for node in ("controller", "compute1", "compute2"):
+        host.lab().snapshot("first").console(node).unlink()
+    restore(host)
+    guests.assert_whole()
+    assert host.lab().console("compute1").read_bytes() == b""
