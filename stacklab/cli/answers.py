@@ -82,7 +82,7 @@ def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
     workflow.raise_for_differences(name, differences)
 
 
-@task("answers.push")
+@task("answers.push", resumes=True)
 def push(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Replace the files of a lab's running nodes that differ from its spec of today."""
     from stacklab.workflow import answers as workflow

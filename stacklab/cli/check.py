@@ -52,7 +52,7 @@ def check(
     reports.conclude(outcome)
 
 
-@task("lab.fault")
+@task("lab.fault", resumes=True)
 def fault(
     _c: Any,
     name: NameOfLabThatIsUp,

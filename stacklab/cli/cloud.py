@@ -35,7 +35,7 @@ def openrc(_c: Any, name: NameOfLabThatIsUp) -> None:
         print(f"unset {key}" if value is None else f"export {key}={shlex.quote(value)}")
 
 
-@task("cloud.forget")
+@task("cloud.forget", resumes=True)
 def forget(
     _c: Any,
     name: NameOfLabThatIsUp,

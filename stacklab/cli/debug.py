@@ -12,7 +12,7 @@ _Service = Annotated[str, "name of a service, as debug.status lists it: nova-api
 _OnNode = Annotated[str, "node, where several have such a service", Completes.NODE]
 
 
-@task("debug.attach")
+@task("debug.attach", resumes=True)
 def attach(
     _c: Any,
     name: NameOfLabThatIsUp,
@@ -46,7 +46,7 @@ def attach(
     show(*views.attached(name, attached))
 
 
-@task("debug.detach")
+@task("debug.detach", resumes=True)
 def detach(
     _c: Any,
     name: NameOfLabThatIsUp,

@@ -115,8 +115,12 @@ class LabTask(Task):
         return arguments
 
 
-def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[..., None]], LabTask]:
+def task(
+    full_name: str, *, is_default: bool = False, resumes: bool = False
+) -> Callable[[Callable[..., None]], LabTask]:
     """Make a task of a function: its expected errors become text and an exit code.
+
+    With `resumes` it goes on, once it was interrupted and is typed again, from where it was.
 
     Bugs keep their traceback. The help of a parameter is the first text in its `Annotated`
     annotation; a Completes there says what completes it.
@@ -137,7 +141,7 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
                 elif mark is Becomes.NAME:
                     named.append(name)
         lab_task = LabTask(
-            _with_exit_codes(_with_names(body, named)),
+            _with_exit_codes(_with_names(body, named), resumes=resumes),
             name=full_name.rpartition(".")[2],
             help=help_texts,
             iterable=_repeated(annotations),
@@ -180,7 +184,7 @@ def _with_names(body: Callable[..., None], named: Sequence[str]) -> Callable[...
     return wrapped if named else body
 
 
-def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
+def _with_exit_codes(body: Callable[..., None], *, resumes: bool) -> Callable[..., None]:
     """Return the function with its expected errors raised as invoke's Exit."""
 
     @functools.wraps(body)
@@ -197,7 +201,8 @@ def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
         except errors.LabError as error:
             raise Exit(streams.as_typed(str(error)), code=error.exit_code) from error
         except KeyboardInterrupt as error:
-            hint = f"./invoke {_typed_words()} (it goes on from here)"
+            then = "it goes on from here" if resumes else "it begins anew"
+            hint = f"./invoke {_typed_words()} ({then})"
             interrupted = errors.Interrupted("interrupted", hint=hint)
             raise Exit(streams.as_typed(str(interrupted)), code=interrupted.exit_code) from error
         except OSError as error:

@@ -8,7 +8,7 @@ from stacklab.cli.glue import Completes, Words, task
 from stacklab.cli.session import print_lines, session, show
 
 
-@task("image.build")
+@task("image.build", resumes=True)
 def build(
     _c: Any,
     name: Annotated[str, "image name, as image.list shows it", Completes.IMAGE],
@@ -44,7 +44,7 @@ def verify(
         print_lines([f"{key}: as it was built" for key in keys], "no image is built")
 
 
-@task("image.prune")
+@task("image.prune", resumes=True)
 def prune(_c: Any) -> None:
     """Delete base images that no lab uses and no lab.up would take."""
     from stacklab.workflow import images

@@ -138,7 +138,7 @@ def plan(_c: Any, name: LabName, json: AsJson = False) -> None:
         show(*views.plan_tables(changes, steps, lost))
 
 
-@task("lab.up")
+@task("lab.up", resumes=True)
 def up(
     _c: Any,
     name: LabName,
@@ -177,7 +177,7 @@ def up(
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
-@task("lab.rebuild")
+@task("lab.rebuild", resumes=True)
 def rebuild(
     _c: Any,
     name: LabName,
@@ -282,7 +282,7 @@ def console(
     sys.exit(code)
 
 
-@task("lab.down")
+@task("lab.down", resumes=True)
 def down(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Shut a lab's nodes down; lab.up starts them again, at the same addresses."""
     from stacklab.workflow.lab import ending
@@ -291,7 +291,7 @@ def down(_c: Any, name: NameOfLabThatIsUp) -> None:
         ending.down(context, name)
 
 
-@task("lab.destroy")
+@task("lab.destroy", resumes=True)
 def destroy(
     _c: Any,
     name: NameOfLabThatIsUp,
@@ -316,7 +316,7 @@ def destroy(
         print(views.still_kept(kept))
 
 
-@task("lab.reap")
+@task("lab.reap", resumes=True)
 def reap(
     _c: Any, dry_run: Annotated[bool, "say what would be done, and do nothing"] = False
 ) -> None:

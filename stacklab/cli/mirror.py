@@ -9,7 +9,7 @@ from stacklab.cli.session import lab_file, session, show
 from stacklab.errors import LabError
 
 
-@task("mirror.fill")
+@task("mirror.fill", resumes=True)
 def fill(
     _c: Any,
     name: LabName,

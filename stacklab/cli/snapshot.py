@@ -31,7 +31,7 @@ def snapshot(
     print(views.saved(manifest))
 
 
-@task("lab.restore")
+@task("lab.restore", resumes=True)
 def restore(
     _c: Any,
     lab: NameOfLab,
@@ -74,7 +74,7 @@ def snapshots(_c: Any, lab: NameOfLab, json: AsJson = False) -> None:
         show(views.snapshots_table(manifests))
 
 
-@task("lab.snapshot-delete")
+@task("lab.snapshot-delete", resumes=True)
 def delete(_c: Any, lab: NameOfLab, snapshot: SnapshotName) -> None:
     """Delete a snapshot; what others need of it stays."""
     from stacklab.workflow.snapshots import listing
@@ -107,7 +107,7 @@ def export(
     print(views.exported(exported))
 
 
-@task("lab.import")
+@task("lab.import", resumes=True)
 def import_(
     _c: Any, file: Annotated[str, "a file that lab.export has written, here or elsewhere"]
 ) -> None:
@@ -137,7 +137,7 @@ def list_kept(_c: Any) -> None:
         show(views.kept_table(cache.listed(context.host), cache.limit_bytes(context.host)))
 
 
-@task("cache.prune")
+@task("cache.prune", resumes=True)
 def prune(
     _c: Any,
     everything: Annotated[bool, "all of these, not only those beyond the limit"] = False,

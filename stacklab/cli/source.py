@@ -10,7 +10,7 @@ from stacklab.cli.session import print_lines, session, show, show_json
 _Project = Annotated[str, "project: nova, neutron, keystone, glance, placement, cinder"]
 
 
-@task("dev.checkout")
+@task("dev.checkout", resumes=True)
 def checkout(
     _c: Any,
     name: NameOfLabThatIsUp,
@@ -100,7 +100,7 @@ def test(
     testing.raise_for(project, tests)
 
 
-@task("dev.revert")
+@task("dev.revert", resumes=True)
 def revert(
     _c: Any,
     name: NameOfLabThatIsUp,

@@ -9,7 +9,7 @@ from stacklab.cli.session import session, show
 from stacklab.errors import LabError
 
 
-@task("lab.stack")
+@task("lab.stack", resumes=True)
 def stack(
     _c: Any,
     name: NameOfLabThatIsUp,

@@ -126,5 +126,5 @@ def test_a_task_closes_its_umask_for_others_also_for_the_programs_that_it_starts
     def body(_c: object) -> None:
         seen.append(subprocess.run(["sh", "-c", "umask"], capture_output=True, text=True).stdout)
 
-    glue._with_exit_codes(body)(None)
+    glue._with_exit_codes(body, resumes=False)(None)
     assert seen == ["0002\n"]

@@ -129,6 +129,18 @@ def test_an_expected_error_is_an_exit_code(error: BaseException, code: int) -> N
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("resumes", "then"), [(True, "it goes on from here"), (False, "it begins anew")]
+)
+def test_ctrl_c_says_what_the_same_command_does_then(resumes: bool, then: str) -> None:
+    @task("some.thing", resumes=resumes)
+    def thing(_c: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Exit, match=then):
+        thing.body(None)
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     @task("some.thing")
     def thing(_c: object) -> None:
