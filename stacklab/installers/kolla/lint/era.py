@@ -31,10 +31,16 @@ def find(kind: FileKind, source: Source) -> Era:
     """Return the era of a globals.yml, a passwords.yml or an inventory."""
     for match in _ASSIGNMENT.finditer(source.text):
         if match["name"] == "openstack_release" and _is_release(match["value"]):
-            line = _line_of(source, match)
-            why = f"line {line} names it"
-            return era_as_said(kind, plain_name(match["value"]), Ground.NAME, why)
+            return _named_era(kind, match["value"], _line_of(source, match))
     return by_marks(kind, _find_marks(source))
+
+
+def _named_era(kind: FileKind, value: str, line: int) -> Era:
+    """Return the era of a release that is named by its name, or by kolla-ansible's version."""
+    name = plain_name(value)
+    release = known_names().release_of_version(name)
+    what = "it" if release == name else f"{name}, which is a version of its"
+    return era_as_said(kind, release, Ground.NAME, f"line {line} names {what}")
 
 
 def _is_release(value: str) -> bool:

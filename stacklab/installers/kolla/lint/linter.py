@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.installers.kolla.lint import inventory as kolla_inventory
 from stacklab.installers.kolla.lint import network as kolla_network
+from stacklab.installers.kolla.lint import variables as kolla_variables
 from stacklab.installers.kolla.lint import volumes as kolla_volumes
 from stacklab.installers.kolla.lint.names import known_names
 from stacklab.installers.kolla.lint.read import YES, GlobalsFile
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.stack import Installer
@@ -28,17 +28,6 @@ _OWN = (
         "kolla-duplicate-key",
         "a variable that is set twice",
         "ansible-core: `Using last defined value only`",
-    ),
-    rule(
-        "kolla-unknown-variable",
-        "a variable that is nearly one of kolla-ansible's",
-        f"{_AT}:ansible/group_vars/all",
-    ),
-    rule(
-        "kolla-gone-variable",
-        "a variable of another release",
-        f"{_AT}:ansible/group_vars/all",
-        is_of_age=True,
     ),
     rule(
         "kolla-number",
@@ -72,12 +61,15 @@ _OWN = (
         f"{_AT}:ansible/roles/prechecks/tasks/service_checks.yml",
     ),
 )
-RULES = (*_OWN, *kolla_network.RULES, *kolla_volumes.RULES, *kolla_inventory.RULES)
+RULES = (
+    *_OWN,
+    *kolla_variables.RULES,
+    *kolla_network.RULES,
+    *kolla_volumes.RULES,
+    *kolla_inventory.RULES,
+)
 _BOOK = Book(RULES)
 
-# kolla-ansible's alone, or tf-kolla-ansible's: nobody calls a variable of his own so.
-_ENABLE = re.compile(r"enable_(?!opencontrail|opensdn)[a-z0-9_]+")
-_ALIKE = 0.9  # below, a variable of a role or of the user's own would be taken for a misspelling
 _NO = ("no", "off", "0", "false", "none", "null")
 # The words of variables that roles compare with texts, without a precheck that stops at others.
 _WORDS = {
@@ -92,7 +84,6 @@ _WORDS = {
 }
 _MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are no flag probably mean no
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019"  # an editor's, which YAML takes for letters
-_NAME = re.compile(r"[A-Za-z_]\w*")
 # Flags by their names, of which there are hundreds; roles' own count, too.
 _FLAG = re.compile(r"(kolla_)?enable_\w+|\w+_dev_mode")
 # A group at the left margin, which no YAML begins with, and a variable, which no inventory has.
@@ -138,7 +129,7 @@ def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Fin
         release_name=release,
         names=known_names(),
     )
-    yield from _check_unknown(given)
+    yield from kolla_variables.check(given)
     yield from _check_numbers(given)
     yield from _check_flags(given)
     yield from _check_words(given)
@@ -156,65 +147,8 @@ def _choose_release(scope: Scope, named: str) -> str:
     if scope.release is not None:
         return scope.release.name
     known = releases.of(Installer.KOLLA)
+    named = known_names().release_of_version(named)
     return named if named in known else next(iter(known))
-
-
-def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
-    """Yield variables that kolla-ansible does not read, if they can't be somebody's own."""
-    if not given.is_known:
-        return
-    current = given.names.variables[given.release_name]
-    ever = given.names.ever  # asked once, as it is put together each time
-    # Names that the file itself uses have a reader, whatever they resemble.
-    accepted = current | given.names.roles
-    used = _names_in_templates(given)
-    nearest_known = Near(current, cutoff=_ALIKE)
-    present = {entry.key for entry in given.root.items}
-    for entry in given.root.items:
-        if entry.key in accepted:
-            continue
-        if entry.key in ever:
-            yield _tell_gone(given, entry)
-            continue
-        if entry.key in used:
-            continue
-        # cinder_backend_ceph is said to be enabled, too, and is a name without that word.
-        bare = entry.key.removeprefix("enable_")
-        near = bare if bare in current else nearest_known(entry.key)
-        if near in present:
-            near = ""  # the file has it beside this one
-        if near or _ENABLE.fullmatch(entry.key):
-            yield _BOOK.finding(
-                "kolla-unknown-variable",
-                given.file,
-                entry.line,
-                effect=f"kolla-ansible {given.release_name} does not read {entry.key}",
-                fix=f"write {near}" if near else "remove the line",
-            )
-
-
-def _names_in_templates(given: GlobalsFile) -> set[str]:
-    """Return names that the file itself uses in templates."""
-    used: set[str] = set()
-    for entry in given.root.items:
-        if entry.is_template:
-            used.update(_NAME.findall(entry.text))
-    return used
-
-
-def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
-    """Return the finding for a variable of other releases."""
-    instead = given.names.successor(entry.key, given.release_name)
-    having = given.names.lifetime(entry.key)
-    return _BOOK.finding(
-        "kolla-gone-variable",
-        given.file,
-        entry.line,
-        effect=(
-            f"kolla-ansible {given.release_name} does not read {entry.key}, which is of {having}"
-        ),
-        fix=f"write {instead}" if instead else "remove the line",
-    )
 
 
 def _check_numbers(given: GlobalsFile) -> Iterator[Finding]:
@@ -312,7 +246,9 @@ def _check_distro(given: GlobalsFile) -> Iterator[Finding]:
 def _check_release(given: GlobalsFile) -> Iterator[Finding]:
     """Yield a release that is not the one which the file is for; without that, it may be any."""
     entry = given.fixed_entry("openstack_release")
-    if entry is None or given.scope.release is None or entry.text == given.release_name:
+    if entry is None or given.scope.release is None:
+        return
+    if given.names.release_of_version(entry.text) == given.release_name:
         return
     yield _BOOK.finding(
         "kolla-release",

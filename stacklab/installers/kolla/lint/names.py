@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class KnownNames:
 
     # Oldest first; master is the last, so that the newest stable one is the last but one.
     releases: tuple[str, ...]
+    first_major: int  # kolla-ansible's own version of the oldest
     variables: Mapping[str, frozenset[str]]
     groups: Mapping[str, frozenset[str]]
     late_groups: Mapping[str, frozenset[str]]  # those that a point release added
@@ -31,6 +33,17 @@ class KnownNames:
     def ever(self) -> frozenset[str]:
         """Return every variable of any release."""
         return frozenset().union(*self.variables.values())
+
+    def release_of_version(self, text: str) -> str:
+        """Return the release of one of kolla-ansible's own versions: 2024.1 of 18.2.0.
+
+        Any other text is returned as it is.
+        """
+        if re.fullmatch(r"\d+(\.\d+){0,3}", text) is None:
+            return text
+        place = int(text.partition(".")[0]) - self.first_major
+        versioned = self.releases[:-1]  # master has no version yet
+        return versioned[place] if 0 <= place < len(versioned) else text
 
     def having(self, variable: str) -> tuple[str, ...]:
         """Return the releases that have a variable."""
@@ -60,6 +73,7 @@ def known_names(path: Path = TABLE) -> KnownNames:
     variables, groups = data["variables"], data["groups"]
     return KnownNames(
         releases=releases,
+        first_major=data["first_major"],
         variables=_names_by_release(variables, releases),
         groups=_names_by_release(groups, releases),
         late_groups=MappingProxyType(

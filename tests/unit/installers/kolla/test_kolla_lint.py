@@ -284,3 +284,45 @@ def test_a_labs_inventory_is_linted_by_whatever_name(path: str, lab: Scope) -> N
     assert [(each.file, each.line, each.rule) for each in found] == [
         (f"controller:{path}", 6, "kolla-inventory-host")
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("9.3.2", "train"),
+        ("10.0.0", "ussuri"),
+        ("11", "victoria"),
+        ("12.9.0", "wallaby"),
+        ("13.9.0", "xena"),
+        ("14.11.0", "yoga"),
+        ("15.6.0", "zed"),
+        ("16.7.0", "2023.1"),
+        ("17.9.0", "2023.2"),
+        ("18.2.0", "2024.1"),
+        ("19.8", "2024.2"),
+        ("20.6.0", "2025.1"),
+        ("21.3.0", "2025.2"),
+        ("22.0.0", "2026.1"),
+    ],
+)
+def test_a_version_of_kolla_ansible_tells_the_release(version: str, release: str) -> None:
+    """As the wheels of these versions say it: openstack_release in ansible/group_vars/all."""
+    text = f'{VIP}openstack_release: "{version}"\n'
+    era = find_era(FILES, Source(name="globals.yml", text=text))
+    assert era.release == release
+    assert era.is_in_table
+    assert told(text, Scope(release=era.row, era=era)) == []
+
+
+@pytest.mark.parametrize("version", ["8.1.0", "23.0.0", "4.0.0"])
+def test_a_version_beyond_the_table_is_of_no_known_release(version: str) -> None:
+    source = Source(name="globals.yml", text=f'{VIP}openstack_release: "{version}"\n')
+    assert not find_era(FILES, source).is_in_table
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["internal_vip_cidr", "external_vip_gateway", "external_vip_cidr", "kolla_internal_vip_cidr"],
+)
+def test_what_looks_like_a_variable_of_the_vip_is_not_read(name: str) -> None:
+    assert told(f"{VIP}{name}: 24\n") == ["unknown-variable:2"]

@@ -1,0 +1,94 @@
+"""Rules for a globals.yml's variables that the release does not read: another's, or nobody's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from stacklab.installers.kolla.lint.read import GlobalsFile
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
+from stacklab.lint.yaml_tree import YamlEntry
+
+_AT = "kolla-ansible@stable/2025.2"
+RULES = (
+    rule(
+        "kolla-unknown-variable",
+        "a variable that is nearly one of kolla-ansible's",
+        f"{_AT}:ansible/group_vars/all",
+    ),
+    rule(
+        "kolla-gone-variable",
+        "a variable of another release",
+        f"{_AT}:ansible/group_vars/all",
+        is_of_age=True,
+    ),
+)
+_BOOK = Book(RULES)
+
+# kolla-ansible's alone, or tf-kolla-ansible's: nobody calls a variable of his own so.
+_ENABLE = re.compile(r"enable_(?!opencontrail|opensdn)[a-z0-9_]+")
+# Its APIs' addresses; keepalived.conf.j2 gives them neither a prefix nor a gateway.
+_VIP = re.compile(r"(kolla_)?(internal|external)_vip_[a-z0-9_]+")
+_ALIKE = 0.9  # below, a variable of a role or of the user's own would be taken for a misspelling
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def check(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield variables that kolla-ansible does not read, if they can't be somebody's own."""
+    if not given.is_known:
+        return
+    current = given.names.variables[given.release_name]
+    ever = given.names.ever  # asked once, as it is put together each time
+    # Names that the file itself uses have a reader, whatever they resemble.
+    accepted = current | given.names.roles
+    used = _names_in_templates(given)
+    nearest_known = Near(current, cutoff=_ALIKE)
+    present = {entry.key for entry in given.root.items}
+    for entry in given.root.items:
+        if entry.key in accepted:
+            continue
+        if entry.key in ever:
+            yield _tell_gone(given, entry)
+            continue
+        if entry.key in used:
+            continue
+        # cinder_backend_ceph is said to be enabled, too, and is a name without that word.
+        bare = entry.key.removeprefix("enable_")
+        near = bare if bare in current else nearest_known(entry.key)
+        if near in present:
+            near = ""  # the file has it beside this one
+        is_kollas = _ENABLE.fullmatch(entry.key) or _VIP.fullmatch(entry.key)
+        if near or is_kollas:
+            yield _BOOK.finding(
+                "kolla-unknown-variable",
+                given.file,
+                entry.line,
+                effect=f"kolla-ansible {given.release_name} does not read {entry.key}",
+                fix=f"write {near}" if near else "remove the line",
+            )
+
+
+def _names_in_templates(given: GlobalsFile) -> set[str]:
+    """Return names that the file itself uses in templates."""
+    used: set[str] = set()
+    for entry in given.root.items:
+        if entry.is_template:
+            used.update(_NAME.findall(entry.text))
+    return used
+
+
+def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
+    """Return the finding for a variable of other releases."""
+    instead = given.names.successor(entry.key, given.release_name)
+    having = given.names.lifetime(entry.key)
+    return _BOOK.finding(
+        "kolla-gone-variable",
+        given.file,
+        entry.line,
+        effect=(
+            f"kolla-ansible {given.release_name} does not read {entry.key}, which is of {having}"
+        ),
+        fix=f"write {instead}" if instead else "remove the line",
+    )
