@@ -28,6 +28,7 @@ class KnownNames:
     late_groups: Mapping[str, frozenset[str]]  # those that a point release added
     roles: frozenset[str]
     replaced: Mapping[str, str]  # a word in a name -> the one that took its place
+    forms: Mapping[str, str]  # how such a one's value is written; ... is the old one's
 
     @property
     def ever(self) -> frozenset[str]:
@@ -81,6 +82,7 @@ def known_names(path: Path = TABLE) -> KnownNames:
         ),
         roles=frozenset(variables["roles"].split()),
         replaced=MappingProxyType(data["replaced"]),
+        forms=MappingProxyType(data["forms"]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule
@@ -54,12 +54,10 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
             continue
         if entry.key in used:
             continue
-        # cinder_backend_ceph is said to be enabled, too, and is a name without that word.
-        bare = entry.key.removeprefix("enable_")
-        near = bare if bare in current else nearest_known(entry.key)
+        is_kollas = _is_kollas(entry.key, current)
+        near = _swap_enable(entry.key, current) or nearest_known(entry.key)
         if near in present:
             near = ""  # the file has it beside this one
-        is_kollas = _ENABLE.fullmatch(entry.key) or _VIP.fullmatch(entry.key)
         if near or is_kollas:
             yield _BOOK.finding(
                 "kolla-unknown-variable",
@@ -68,6 +66,25 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
                 effect=f"kolla-ansible {given.release_name} does not read {entry.key}",
                 fix=f"write {near}" if near else "remove the line",
             )
+
+
+def _is_kollas(name: str, current: Set[str]) -> bool:
+    """Return True for a name that nobody would give to a variable of his own."""
+    if _ENABLE.fullmatch(name) or _VIP.fullmatch(name):
+        return True
+    return "_backend_" in name and f"enable_{name}" in current
+
+
+def _swap_enable(name: str, current: Set[str]) -> str:
+    """Return the known name with enable_ for one without it, or the other way round; "" for none.
+
+    cinder_backend_ceph enables a backend without that word; manila_backend_generic needs it.
+    """
+    bare = name.removeprefix("enable_")
+    if bare in current:
+        return bare
+    with_word = f"enable_{name}"
+    return with_word if "_backend_" in name and with_word in current else ""
 
 
 def _names_in_templates(given: GlobalsFile) -> set[str]:
@@ -90,5 +107,15 @@ def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
         effect=(
             f"kolla-ansible {given.release_name} does not read {entry.key}, which is of {having}"
         ),
-        fix=f"write {instead}" if instead else "remove the line",
+        fix=_suggest_successor(given, entry, instead) if instead else "remove the line",
     )
+
+
+def _suggest_successor(given: GlobalsFile, entry: YamlEntry, instead: str) -> str:
+    """Return what to write instead of a variable, whose value may have another form there."""
+    form = given.names.forms.get(instead, "")
+    if not form:
+        return f"write {instead}"
+    if not entry.text or entry.is_template:
+        return f"{instead}: {form}, with the old value for ..."
+    return f"{instead}: {form.replace('...', entry.text)}"
