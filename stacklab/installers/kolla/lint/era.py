@@ -39,7 +39,7 @@ def _named_era(kind: FileKind, value: str, line: int) -> Era:
     """Return the era of a release that is named by its name, or by kolla-ansible's version."""
     name = plain_name(value)
     release = known_names().release_of_version(name)
-    what = "it" if release == name else f"{name}, which is a version of its"
+    what = "it" if release == name else f"{name}, a version of that release"
     return era_as_said(kind, release, Ground.NAME, f"line {line} names {what}")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stacklab.installers.kolla.lint.names import known_names
+from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.era import Ground
 from stacklab.lint.finding import Finding
@@ -19,7 +20,7 @@ RULES = (
     rule("kolla-inventory-empty", "a top group without a host", _SAMPLE),
     warning(
         "kolla-inventory-idle",
-        "a top group without a host, of services that are off by default",
+        "a top group without a host, of services that globals.yml enables",
         _SAMPLE,
     ),
     rule(
@@ -31,8 +32,12 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-# What makes use of these is off by default: ansible/group_vars/all of 2024.1 to master.
-_IDLE = {"storage": "enable_cinder is", "monitoring": "enable_prometheus and enable_grafana are"}
+# What makes use of these is off by default (ansible/group_vars/all of 2024.1 to master): flags of
+# globals.yml, and the groups whose services they start.
+_IDLE = {
+    "storage": {"enable_cinder": "cinder-volume"},
+    "monitoring": {"enable_prometheus": "prometheus", "enable_grafana": "grafana"},
+}
 # Groups of machines, which the user fills; those of services have them for children.
 TOP = ("control", "network", "compute", "monitoring", "storage")
 # [group], [group:children] or [group:vars], with a comment behind it or none.
@@ -153,19 +158,61 @@ def _check_missing_groups(
 
 
 def _check_top_groups(file: str, groups: _Groups) -> Iterator[Finding]:
-    """Yield top groups that are there, and empty."""
+    """Yield top groups that are there, and empty; of those that may be idle, globals.yml tells."""
     for name in TOP:
+        group = groups.get(name)
+        if group is None or group.hosts or group.children or name in _IDLE:
+            continue
+        yield _BOOK.finding(
+            "kolla-inventory-empty",
+            file,
+            group.line,
+            effect=f"services of [{name}] run nowhere, because the group is empty",
+            fix="write a node's name below it",
+        )
+
+
+def check_idle_groups(source: Source, globals_file: GlobalsFile) -> Iterator[Finding]:
+    """Yield empty top groups of services that the cloud's globals.yml enables."""
+    groups = _read_groups(source)
+    for name, services in _IDLE.items():
         group = groups.get(name)
         if group is None or group.hosts or group.children:
             continue
-        rule_id = "kolla-inventory-empty"
-        effect = f"services of [{name}] run nowhere, because the group is empty"
-        if name in _IDLE:
-            rule_id = "kolla-inventory-idle"
-            effect += f"; this is harmless while {_IDLE[name]} off, the default"
-        yield _BOOK.finding(
-            rule_id, file, group.line, effect=effect, fix="write a node's name below it"
-        )
+        for flag, service in services.items():
+            entry = globals_file.written_entry(flag)
+            if entry is None or not globals_file.is_on(flag, default=False):
+                continue
+            # Somebody may have moved the service to another group.
+            if service not in groups or _has_host(groups, service):
+                continue
+            yield _BOOK.finding(
+                "kolla-inventory-idle",
+                source.name,
+                group.line,
+                effect=(
+                    f"services of [{name}] run nowhere, because the group is empty, though "
+                    f"{flag} is on ({globals_file.file}:{entry.line})"
+                ),
+                fix=f'write a node\'s name below it, or {flag}: "no"',
+            )
+            break
+
+
+def _has_host(groups: _Groups, name: str) -> bool:
+    """Return True if a group, or one below it, has a host."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        group = groups.get(current)
+        if group is None or current in seen:
+            continue
+        seen.add(current)
+        if group.hosts:
+            return True
+        waiting += [child.name for child in group.children]
+    return False
 
 
 def _check_children(file: str, groups: _Groups) -> Iterator[Finding]:

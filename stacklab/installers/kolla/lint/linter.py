@@ -95,7 +95,7 @@ _EMPTY = re.compile(r"[^#].*:\s*")  # what the prechecks grep for
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a globals.yml, passwords.yml or inventory; its name tells which."""
     name = PurePosixPath(source.name).name
-    if _is_inventory(source, name):
+    if is_inventory(source, name):
         # An inventory does not name its release.
         yield from kolla_inventory.lint(source, scope, _choose_release(scope, ""))
         return
@@ -110,7 +110,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         yield from _check_passwords(source, root)
 
 
-def _is_inventory(source: Source, name: str) -> bool:
+def is_inventory(source: Source, name: str) -> bool:
     """Return True for an inventory in INI form: by its groups, else by a name that is no YAML's."""
     if _GROUP.search(source.text):
         return True
@@ -119,16 +119,7 @@ def _is_inventory(source: Source, name: str) -> bool:
 
 def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Finding]:
     """Yield every finding in a globals.yml that is a mapping."""
-    named_release = root.get("openstack_release")
-    release = _choose_release(scope, named_release.text if named_release else "")
-    given = GlobalsFile(
-        file=source.name,
-        root=root,
-        scope=scope,
-        release=releases.of(Installer.KOLLA).get(release),
-        release_name=release,
-        names=known_names(),
-    )
+    given = read_globals(source, scope, root)
     yield from kolla_variables.check(given)
     yield from _check_numbers(given)
     yield from _check_flags(given)
@@ -138,6 +129,20 @@ def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Fin
     yield from _check_dev_directory(given)
     yield from kolla_network.check(given)
     yield from kolla_volumes.check(given)
+
+
+def read_globals(source: Source, scope: Scope, root: YamlEntry) -> GlobalsFile:
+    """Return a globals.yml with its release."""
+    named_release = root.get("openstack_release")
+    release = _choose_release(scope, named_release.text if named_release else "")
+    return GlobalsFile(
+        file=source.name,
+        root=root,
+        scope=scope,
+        release=releases.of(Installer.KOLLA).get(release),
+        release_name=release,
+        names=known_names(),
+    )
 
 
 def _choose_release(scope: Scope, named: str) -> str:

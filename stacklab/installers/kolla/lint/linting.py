@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from stacklab.installers.kolla.lint import era, linter
-from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.installers.kolla.lint import across, era, linter
+from stacklab.lint.finding import Finding
+from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness
 from stacklab.lint.placeholders import YAML
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
@@ -30,6 +32,7 @@ FILES = FileKind(
     syntax=YAML,
     releases=era.newest_first,
     era=era.find,
+    is_compared=lambda _source, _scope: True,
 )
 
 
@@ -55,4 +58,14 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
     return None
 
 
-LINTING = Linting(kinds=(FILES,), rules=linter.RULES, claim=_claim, has_rules=is_inventory)
+def _compare_files(files: Sequence[LintedFile]) -> Iterator[Finding]:
+    return across.check([file for file in files if file.kind == FILES])
+
+
+LINTING = Linting(
+    kinds=(FILES,),
+    rules=linter.RULES,
+    claim=_claim,
+    compare=_compare_files,
+    has_rules=is_inventory,
+)

@@ -396,3 +396,43 @@ def test_a_variable_of_the_release_is_no_finding(release: str, line: str) -> Non
 def test_a_backend_is_switched_on_by_the_name_with_enable(lines: str, fix: str) -> None:
     found = _judge(f'openstack_release: "2025.2"\n{lines}\n')
     assert found == [("kolla-unknown-variable", fix)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "service", "effects"),
+    [
+        ("", "[prometheus:children]\nmonitoring\n", 0),
+        ('enable_prometheus: "yes"\n', "[prometheus:children]\nmonitoring\n", 1),
+        ('enable_prometheus: "no"\n', "[prometheus:children]\nmonitoring\n", 0),
+        ("enable_grafana: true\n", "[grafana:children]\nmonitoring\n", 1),
+        ("enable_prometheus: true\n", "[prometheus:children]\ncontrol\n", 0),
+        ("enable_prometheus: true\n", "[prometheus:children]\nprometheus\n", 1),
+        ("enable_prometheus: true\n", "", 0),
+    ],
+    ids=["off", "on", "no", "grafana", "moved", "loop", "services elsewhere"],
+)
+def test_an_empty_group_is_told_if_globals_want_its_services(
+    settings: str, service: str, effects: int, tmp_path: Path
+) -> None:
+    text = INVENTORY.replace("[monitoring]\nnode1\n", "[monitoring]\n")
+    inventory = tmp_path / "multinode"
+    inventory.write_text(text + service)
+    variables = tmp_path / "globals.yml"
+    variables.write_text(f"{VIP}network_interface: eth0\n{settings}")
+
+    def idle(*paths: Path) -> list[lint.Finding]:
+        return [each for each in lint.lint_files(paths) if each.rule == "kolla-inventory-idle"]
+
+    assert idle(inventory) == []
+    assert len(idle(inventory, variables)) == effects
+
+
+def test_globals_of_another_cloud_say_nothing_of_an_inventory(tmp_path: Path) -> None:
+    for cloud, flag in (("a", "yes"), ("b", "no")):
+        (tmp_path / cloud).mkdir()
+        (tmp_path / cloud / "globals.yml").write_text(f"{VIP}enable_grafana: {flag}\n")
+    inventory = tmp_path / "b" / "multinode"
+    text = INVENTORY.replace("[monitoring]\nnode1\n", "[monitoring]\n")
+    inventory.write_text(f"{text}[grafana:children]\nmonitoring\n")
+    paths = [inventory, tmp_path / "b" / "globals.yml", tmp_path / "a" / "globals.yml"]
+    assert [each.rule for each in lint.lint_files(paths) if "idle" in each.rule] == []
