@@ -133,10 +133,10 @@ def _check_provider(file: Instances, instance: YamlEntry) -> Iterator[Finding]:
             file.name,
             instance.line,
             effect=f"the playbooks stop: {instance.key} does not name a provider",
-            fix="provider: bms",
+            fix=f"provider: {_likely_provider(file)}",
         )
     elif provider.text not in (_CONTRAILS_PROVIDERS if file.is_contrails else _PROVIDERS):
-        meant = nearest(provider.text, _PROVIDERS) or "bms"
+        meant = nearest(provider.text, _PROVIDERS) or _likely_provider(file)
         yield _BOOK.finding(
             "opensdn-instance",
             file.name,
@@ -153,6 +153,14 @@ def _check_provider(file: Instances, instance: YamlEntry) -> Iterator[Finding]:
             effect=f"the playbooks stop: {instance.key} does not have an ip",
             fix="write `ip: ADDRESS` below it",
         )
+
+
+def _likely_provider(file: Instances) -> str:
+    """Return the only provider that provider_config has; bms, which most files mean, otherwise."""
+    config = file.section("provider_config")
+    configured = {entry.key for entry in config.items} if config is not None else set()
+    known = configured & set(_PROVIDERS)
+    return known.pop() if len(known) == 1 else "bms"
 
 
 def _check_addresses(file: Instances) -> Iterator[Finding]:

@@ -157,3 +157,20 @@ def test_sections_of_ones_own_are_left_alone() -> None:
 def test_haproxy_with_an_address_is_fine() -> None:
     assert told(changed(("{enable_haproxy: no}", "{kolla_internal_vip_address: 10.0.5.250}"))) == []
     assert told(changed(("{enable_haproxy: no}", "{enable_haproxy: yes}"))) == ["vip:17"]
+
+
+@pytest.mark.parametrize(
+    ("config", "provider"),
+    [
+        ("aws: {ssh_user: centos}", "aws"),
+        ("gce: {ssh_user: centos}", "gce"),
+        ("aws: {ssh_user: centos}, bms: {ssh_user: stack}", "bms"),
+        ("azure: {ssh_user: stack}", "bms"),
+    ],
+)
+def test_a_missing_provider_is_the_one_that_is_configured(config: str, provider: str) -> None:
+    text = f"provider_config: {{{config}}}\ninstances:\n  node1: {{roles: {{vrouter: }}}}\n"
+    found = opensdn.lint(Source(name="instances.yaml", text=text), Scope())
+    assert [each.fix for each in found if each.rule == "opensdn-instance"] == [
+        f"provider: {provider}"
+    ]
