@@ -38,6 +38,13 @@ _VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P
 _IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}"))
 _IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_VARIABLE}"))
 _IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}|{_WHOLE}"))
+# A user's name and the password beside it, by what stands before these words; it may hold a $.
+_USER_KEY = re.compile(r"\s*(?P<stem>\w+?)_user(name)?\s*[:=]", re.IGNORECASE)
+_PASSWORD = re.compile(
+    r"(?P<before>\s*(?P<key>(?P<stem>\w+?)_(?:password|passwd|pwd|pw))\s*[:=]\s*)"
+    r"""(?P<quote>["']?)\$\{?[A-Za-z_]\w{2,}\}?(?P=quote)\s*""",
+    re.IGNORECASE,
+)
 # Lines of a template that are no lines of the file.
 _TEMPLATE_LINE = re.compile(r"\s*(?:\{%.*%\}|<%.*%>)\s*$")
 
@@ -61,6 +68,15 @@ class _Mark:
 
     text: str
     is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Partner:
+    """A password that stands in for one, as the user's name beside it does."""
+
+    key: str
+    line: int
+    before: str  # what stands on the line in front of its value
 
 
 _LinesOf = dict[_Mark, list[int]]
@@ -93,16 +109,44 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
         lines.append(_take_out_of_line(line, number, syntax, lines_of))
     if not lines_of:
         return Cleared(source=source)
+    partners = _find_partners(source, lines_of)
+    for partner in partners.values():
+        if syntax.unknown:
+            lines[partner.line - 1] = f'{partner.before}"{syntax.unknown}"'
     marks_at: dict[tuple[int, ...], list[_Mark]] = {}
     for mark, numbers in lines_of.items():
         marks_at.setdefault(tuple(dict.fromkeys(numbers)), []).append(mark)
-    findings = tuple(_describe(source.name, marks, at) for at, marks in marks_at.items())
+    findings = tuple(
+        _describe(source.name, marks, at, [partners[line] for line in at if line in partners])
+        for at, marks in marks_at.items()
+    )
     end = "\n" if source.text.endswith("\n") else ""
     return Cleared(
         source=replace(source, text="\n".join(lines) + end),
         findings=findings,
-        lines=frozenset(number for numbers in lines_of.values() for number in numbers),
+        lines=frozenset(number for numbers in lines_of.values() for number in numbers)
+        | {partner.line for partner in partners.values()},
     )
+
+
+def _find_partners(source: Source, lines_of: _LinesOf) -> dict[int, _Partner]:
+    """Return passwords that look like variables, by the lines of users that are placeholders."""
+    passwords: dict[str, _Partner] = {}
+    for number, line in enumerate(source.lines, start=1):
+        match = _PASSWORD.fullmatch(line)
+        if match is not None:
+            partner = _Partner(key=match["key"], line=number, before=match["before"])
+            passwords[match["stem"].lower()] = partner
+    partners: dict[int, _Partner] = {}
+    for mark, numbers in lines_of.items():
+        for number in numbers:
+            user = _USER_KEY.match(source.lines[number - 1])
+            if user is None or not mark.text.startswith("$"):
+                continue
+            stem = user["stem"].lower()
+            if stem in passwords:
+                partners[number] = passwords[stem]
+    return partners
 
 
 def _take_out_of_line(line: str, number: int, syntax: Syntax, lines_of: _LinesOf) -> str:
@@ -134,7 +178,9 @@ def _is_meant(match: re.Match[str], before: str, rest: str) -> bool:
     return match["mark"].startswith("$") and _SECRET.search(before) is not None
 
 
-def _describe(file: str, marks: Sequence[_Mark], numbers: Sequence[int]) -> Finding:
+def _describe(
+    file: str, marks: Sequence[_Mark], numbers: Sequence[int], partners: Sequence[_Partner]
+) -> Finding:
     """Return the finding of all placeholders that stand on the same lines."""
     shown = ", ".join(map(str, numbers[:_SHOWN]))
     more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
@@ -147,7 +193,10 @@ def _describe(file: str, marks: Sequence[_Mark], numbers: Sequence[int]) -> Find
     else:
         where = ""
     are = "are placeholders, and nothing fills them in"
-    if len(marks) == 1:
+    values = [f"the value of {partner.key} (line {partner.line})" for partner in partners]
+    if values:
+        words, where = " and ".join([f"{words}{where}", *values]), ""
+    elif len(marks) == 1:
         are = "is a placeholder, and nothing fills it in"
     return _BOOK.finding(
         "file-placeholder",

@@ -86,3 +86,39 @@ def test_one_secret_on_several_lines_is_one_finding_without_its_text() -> None:
     assert secret.effect == "what stands in lines 1, 3 is a placeholder, and nothing fills it in"
     assert "hidden1" not in str(secret)
     assert address.line == 2
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "key"),
+    [
+        (YAML, "  REG_USERNAME: $username\n  REG_PASSWORD: $password\n", "REG_PASSWORD"),
+        (YAML, "reg_password: '${word}'\nother: 1\nreg_user: $LOGIN\n", "reg_password"),
+        (INI, "CONFIG_RH_USER=$RH_USER\nCONFIG_RH_PW=$RH_PW\n", "CONFIG_RH_PW"),
+    ],
+)
+def test_a_password_beside_a_users_placeholder_is_one_too(
+    syntax: Syntax, text: str, key: str
+) -> None:
+    result = take_out(text, syntax)
+    (found,) = result.findings
+    assert f"the value of {key} (line " in found.effect
+    assert "are placeholders" in found.effect
+    assert "$password" not in str(found)  # what stands in for a secret may be one
+    assert "word}" not in str(found)
+    assert len(result.lines) == 2
+    if syntax is YAML:
+        assert "$" not in result.source.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "REG_USERNAME: admin\nREG_PASSWORD: $ecret\n",
+        "REG_USERNAME: $username\nHUB_PASSWORD: $ecret\n",
+        "REG_USERNAME: $username\nREG_PASSWORD: pa$word\n",
+        "REG_USERNAME: $username\nREG_PASSWORD: $ecret!4\n",
+        "REG_USERNAME: <name>\nREG_PASSWORD: $ecret\n",
+    ],
+)
+def test_a_password_with_a_dollar_may_be_meant(text: str) -> None:
+    assert all("PASSWORD" not in each.effect for each in take_out(text, YAML).findings)
