@@ -219,12 +219,13 @@ def _entries_by_old_names(reading: AnswerFile, key: Key) -> list[AnswerEntry]:
 def _check_unread_groups(reading: AnswerFile) -> Iterator[Finding]:
     """Yield one finding per unread group, at its first key.
 
-    Defaults are fine: a generated file holds those of every group.
+    Defaults are fine: a generated file holds those of every group. So is one value among
+    defaults, where somebody switched the group off: he knows that it is not read.
     """
     groups: dict[str, list[_UnreadEntry]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
-        if key is None or not _is_own_value(entry, key):
+        if key is None or not _is_own_value(entry, key) or _is_copy_of_demo(entry, reading):
             continue
         why = reading.why_unread(key.group)
         if why:
@@ -232,14 +233,48 @@ def _check_unread_groups(reading: AnswerFile) -> Iterator[Finding]:
             groups.setdefault(key.group, []).append(unread)
     for group in groups.values():
         first = group[0]
+        switch = _find_switch(reading, first)
+        if switch and len(group) == 1 and _has_others(reading, first.key):
+            continue
         names = name_first([unread.entry.key for unread in group])
         yield _BOOK.finding(
             "packstack-unread-key",
             reading.file,
             first.entry.line,
             effect=f"{names}: never read, as {first.why}",
-            fix=_suggest_condition(reading.table, first),
+            # A switch that somebody wrote is as he wants it, so that the values are too much.
+            fix=_suggest_empty(group) if switch else _suggest_condition(reading.table, first),
         )
+
+
+def _find_switch(reading: AnswerFile, unread: _UnreadEntry) -> str:
+    """Return the y or n in the file itself because of which a group is not read; "" for none."""
+    for condition in reading.table.groups[unread.key.group].when:
+        key = reading.table.keys[condition.key]
+        is_written = reading.given_value(condition.key) in ("y", "n")
+        if condition.key in unread.why and key.kind == "yn" and is_written:
+            return condition.key
+    return ""
+
+
+def _has_others(reading: AnswerFile, key: Key) -> bool:
+    """Return True if the file has further keys of a key's group, as a generated one does."""
+    others = (reading.keys.get(name) for name in reading.given if name != key.name)
+    return any(other is not None and other.group == key.group for other in others)
+
+
+def _is_copy_of_demo(entry: AnswerEntry, reading: AnswerFile) -> bool:
+    """Return True for Tempest's range of addresses if the demo has the same."""
+    if entry.key != "CONFIG_PROVISION_TEMPEST_FLOATRANGE":
+        return False
+    return entry.value == reading.given_value("CONFIG_PROVISION_DEMO_FLOATRANGE")
+
+
+def _suggest_empty(group: list[_UnreadEntry]) -> str:
+    """Return the advice to empty what is not read; a key that is left out may be asked for."""
+    if len(group) > _SHOWN:
+        return f"write {group[0].entry.key}=, and so on"
+    return "write " + " and ".join(f"{unread.entry.key}=" for unread in group)
 
 
 def _is_own_value(entry: AnswerEntry, key: Key) -> bool:
