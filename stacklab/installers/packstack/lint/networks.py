@@ -42,6 +42,11 @@ RULES = (
         "a type of tenant networks without a driver of ML2",
         "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: TypeManager",
     ),
+    rule(
+        "packstack-vlan-ranges",
+        "tenant networks of VLANs without a VLAN",
+        "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: NoNetworkAvailable",
+    ),
     rule("packstack-interface", "an interface that the lab's nodes do not have", "the lab"),
     rule(
         "packstack-overlap",
@@ -69,6 +74,7 @@ _INSTALL = "CONFIG_NEUTRON_INSTALL"
 _VPNAAS = "CONFIG_NEUTRON_VPNAAS"
 _TENANT_TYPES = "CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES"
 _TYPE_DRIVERS = "CONFIG_NEUTRON_ML2_TYPE_DRIVERS"
+_VLAN_RANGES = "CONFIG_NEUTRON_ML2_VLAN_RANGES"
 _AGENTS = ("openvswitch", "ovn", "linuxbridge")  # and the mechanism drivers of these names
 
 
@@ -78,6 +84,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
     yield from _check_ovn(reading)
     yield from _check_mechanism(reading)
     yield from _check_types(reading)
+    yield from _check_vlan_ranges(reading)
     yield from _check_devices(reading)
     yield from _check_ranges(reading)
 
@@ -195,6 +202,39 @@ def _are_types_used(reading: AnswerFile, given: list[AnswerEntry]) -> bool:
         return False
     # With OVN, newer releases of Packstack set the types themselves (neutron_350.py).
     return is_old or reading.l2_agent != "ovn"
+
+
+def _check_vlan_ranges(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield VLANs as the only type of tenant networks, without a range to take them of."""
+    types = reading.read_entry(_TENANT_TYPES)
+    if types is None or types.joined or set(split_list(types.value)) != {"vlan"}:
+        return
+    if reading.value_of_key(_VLAN_RANGES) or not _is_ml2_as_given(reading):
+        return
+    # Without that driver neutron-server does not even start, which is told already.
+    are_drivers_known = _TYPE_DRIVERS in reading.given or not reading.is_before(OVN_DEFAULT)
+    if are_drivers_known and "vlan" not in split_list(reading.value_of_key(_TYPE_DRIVERS)):
+        return
+    entry = reading.given.get(_VLAN_RANGES, types)
+    yield _BOOK.finding(
+        "packstack-vlan-ranges",
+        reading.file,
+        entry.line,
+        effect=(
+            "tenants cannot make a network: neutron does not have a VLAN to give, because "
+            f"{_VLAN_RANGES} is empty, and {_TENANT_TYPES} is vlan"
+        ),
+        fix=f"{_VLAN_RANGES}=PHYSNET:FIRST:LAST, with PHYSNET in the L2 agent's mappings",
+    )
+
+
+def _is_ml2_as_given(reading: AnswerFile) -> bool:
+    """Return True if neutron is installed, and gets ML2's types as the file gives them."""
+    if reading.given_value(_INSTALL) == "n":
+        return False
+    if reading.given_value("CONFIG_NEUTRON_L2_PLUGIN") not in ("", "ml2"):
+        return False  # until Icehouse there were others
+    return reading.is_before(OVN_DEFAULT) or reading.l2_agent != "ovn"
 
 
 def _check_devices(reading: AnswerFile) -> Iterator[Finding]:
