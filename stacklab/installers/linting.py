@@ -74,6 +74,8 @@ def detect(source: Source, path: PurePath) -> FileKind | None:
 
 def _find_claim(source: Source, path: PurePath) -> Claim | None:
     best: Claim | None = None
+    if _find_no_answers(path):
+        return None
     for linting in _LINTINGS:
         claim = linting.claim(source, path)
         if claim is None:
@@ -81,6 +83,14 @@ def _find_claim(source: Source, path: PurePath) -> Claim | None:
         if best is None or claim.sureness > best.sureness:
             best = claim
     return best
+
+
+def _find_no_answers(path: PurePath) -> str:
+    """Return what an installer does with a file of that name that has no answers; "" if none."""
+    for linting in _LINTINGS:
+        if path.name in linting.no_answers:
+            return linting.no_answers[path.name]
+    return ""
 
 
 def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
@@ -256,6 +266,14 @@ def _kind_named(word: str) -> FileKind:
 
 
 def _find_unknown(source: Source, path: PurePath) -> Finding:
+    if _find_no_answers(path):
+        return _BOOK.finding(
+            "file-kind",
+            source.name,
+            line=0,
+            effect=_find_no_answers(path),
+            fix="give the path of the answer file itself",
+        )
     titles = ", ".join(kind.title for kind in _KINDS)
     names: set[str] = set()
     for kind in _KINDS:

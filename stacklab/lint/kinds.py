@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -125,5 +125,7 @@ class Linting:
     compare: Callable[[Sequence[LintedFile]], Iterator[Finding]] = _compare_nothing
     # Directories below a node's own in which its files may lie.
     trees: tuple[str, ...] = ()
+    # Names of files beside the answers that hold none -> what the installer does with them.
+    no_answers: Mapping[str, str] = field(default_factory=dict)
     # True if a lab's rendered file has rules, though its name is in no kind's `names`.
     has_rules: Callable[[str], bool] = lambda _text: False

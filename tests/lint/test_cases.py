@@ -105,6 +105,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("services-nearly-neutrons", {"devstack-service-name"}),
         ("set-twice-to-the-same", set()),
         ("used-before-dest", set()),
+        ("local-sh", {"file-kind"}),
     ],
 )
 def test_a_case_has_the_findings_that_are_true_and_no_other(
@@ -130,6 +131,7 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
         ("sdn-registry-login-is-not-filled-in", 1),
         ("functions-below-post-config", 1),
         ("inert-variables", 6),
+        ("local-sh", 2),
     ],
 )
 def test_a_mistake_is_told_once(
@@ -141,7 +143,11 @@ def test_a_mistake_is_told_once(
 
 @pytest.mark.parametrize(
     ("name", "errors"),
-    [("loopback-on-one-node", 0), ("service-list-in-default-order", 0), ("service-gone", 0)],
+    [
+        ("loopback-on-one-node", 0),
+        ("service-list-in-default-order", 0),
+        ("service-gone", 0),
+    ],
 )
 def test_what_does_no_certain_harm_is_no_error(
     name: str, errors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

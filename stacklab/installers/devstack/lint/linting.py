@@ -33,6 +33,8 @@ _PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTI
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")  # what may be a variable of DevStack
 _SEVERAL = 2  # names: a single one may be misspelt
 _CHANCE = 0.2  # share of DevStack's names that another program may have by chance
+# openstack/devstack@stable/2026.1:stack.sh; the first with it is Essex.
+_LOCAL_SH = "stack.sh runs local.sh at its end, if it is executable: it holds no answers"
 _SUFFIXES = ("", ".sh", ".conf", ".env", ".auto")  # of files that may be a localrc
 
 
@@ -168,4 +170,5 @@ LINTING = Linting(
     claim=_claim_file,
     compare=lambda files: across.check(localrcs_in(files)),
     trees=("devstack", "stack", "opt"),
+    no_answers=dict.fromkeys(("local.sh", "_local.sh"), _LOCAL_SH),
 )
