@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from stacklab.model.release import Release
 
 _SHOWN = 3  # marks that a sentence names
 _SEVERAL = 2  # marks of another age: one alone is a slip, and is to be told
+_MANY = 3  # names of another age that people write one by one, even if they went together
 
 
 class Ground(StrEnum):
@@ -60,6 +61,10 @@ class Mark:
     name: str
     line: int
     releases: frozenset[str]
+    # What it is written for, if it is not written along with others: each counts as a name.
+    origin: str = ""
+    # True for what people carry along for years: it is no mark, but one name among several.
+    is_leftover: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} (line {self.line})" if self.line else self.name
@@ -69,12 +74,13 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
     """Return the era that most marks agree with, or the newest release where few disagree.
 
     `known` has the release to assume first. Names that came and went together count once:
-    who enables one of Heat's services enables them all.
+    who enables one of Heat's services enables them all. Where none is new, many old ones that
+    are written one by one are no slip, whether they went together or not.
     """
     marks = tuple(marks)
     fits = {release: _count(release, marks) for release in known}
     best, newest = max(fits.values()), fits[known[0]]
-    if best - newest >= _SEVERAL:
+    if best - newest >= _SEVERAL or (best > newest and _are_many(known, fits, marks)):
         possible = tuple(release for release in known if fits[release] == best)
         return _of_marks(title, possible, marks)
     # All that the file would fit as well as, or better than, the newest one.
@@ -90,10 +96,22 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
     )
 
 
+def _are_many(known: Sequence[str], fits: Mapping[str, int], marks: Sequence[Mark]) -> bool:
+    """Return True if many names are of older releases, and none is newer than the likeliest."""
+    newest = known[0]
+    best = max(fits.values())
+    likeliest = {release for release in known if fits[release] == best}
+    old = {mark.origin for mark in marks if mark.origin and newest not in mark.releases}
+    is_newer = any(newest in mark.releases and not likeliest & mark.releases for mark in marks)
+    return len(old) >= _MANY and not is_newer
+
+
 def _of_marks(title: str, possible: tuple[str, ...], marks: Sequence[Mark]) -> Era:
     release = possible[0]
-    telling = [mark for mark in marks if release in mark.releases]
-    narrowest = sorted(telling, key=lambda mark: len(mark.releases))[:_SHOWN]
+    telling = [mark for mark in marks if mark.releases.issuperset(possible)]
+    telling = telling or [mark for mark in marks if release in mark.releases]
+    by_width = sorted(telling, key=lambda mark: (mark.is_leftover, len(mark.releases)))
+    narrowest = by_width[:_SHOWN]
     shown = ", ".join(map(str, sorted(narrowest, key=lambda mark: mark.line)))
     of = f"{possible[-1]} to {release}" if len(possible) > 1 else release
     return Era(
@@ -106,4 +124,5 @@ def _of_marks(title: str, possible: tuple[str, ...], marks: Sequence[Mark]) -> E
 
 
 def _count(release: str, marks: Sequence[Mark]) -> int:
-    return len({mark.releases for mark in marks if release in mark.releases})
+    telling = {mark.releases for mark in marks if not mark.is_leftover}
+    return sum(release in releases for releases in telling)

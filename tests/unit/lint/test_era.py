@@ -38,6 +38,50 @@ def test_marks_tell_the_era_if_several_agree(
     assert (era.release, era.ground, era.possible) == (release, ground, possible)
 
 
+def old(name: str, *releases: str, origin: str = "", is_leftover: bool = False) -> Mark:
+    return Mark(
+        name=name,
+        line=1,
+        releases=frozenset(releases),
+        origin=origin or name,
+        is_leftover=is_leftover,
+    )
+
+
+OLD = [old("x", "a", "b"), old("y", "a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("marks", "release", "ground"),
+    [
+        (OLD, "c", Ground.ASSUMED),
+        ([*OLD, old("z", "a", "b")], "b", Ground.MARKS),
+        ([*OLD, old("z", "a", is_leftover=True)], "b", Ground.MARKS),
+        ([old(name, "a", "b", origin="heat") for name in "xyz"], "c", Ground.ASSUMED),
+        ([*OLD, old("z", "a"), mark("new", "c")], "c", Ground.ASSUMED),
+        ([old("x", "a", is_leftover=True)] * 3, "c", Ground.ASSUMED),
+    ],
+    ids=["two", "three", "a leftover", "one plugin's", "and a new one", "leftovers alone"],
+)
+def test_three_old_names_are_no_slip_where_none_is_new(
+    marks: list[Mark], release: str, ground: Ground
+) -> None:
+    era = by_marks("It", KNOWN, marks)
+    assert (era.release, era.ground) == (release, ground)
+
+
+def test_only_names_that_these_releases_know_are_shown(tmp_path: Path) -> None:
+    """API_RATE_LIMIT was read up to Icehouse, and enable_plugin is Kilo's."""
+    text = HEAD + (
+        "API_RATE_LIMIT=False\nKEYSTONE_USE_MOD_WSGI=False\n"
+        "SCREEN_LOGDIR=/x\nenable_plugin one https://one.example/one\n"
+    )
+    era = era_of(tmp_path, text)
+    assert era.ground is Ground.MARKS
+    assert "API_RATE_LIMIT" not in era.why
+    assert "KEYSTONE_USE_MOD_WSGI" in era.why
+
+
 def era_of(tmp_path: Path, text: str, *, name: str = "local.conf", release: str = "") -> Era:
     (tmp_path / name).write_text(text)
     (file,) = lint.judge_files([tmp_path / name], release=release).files

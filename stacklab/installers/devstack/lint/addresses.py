@@ -17,7 +17,7 @@ RULES = (
     # Addresses of nodes.
     warning("devstack-host-ip-missing", "a missing HOST_IP", f"{_STACKRC}: get_default_host_ip"),
     rule("devstack-host-ip", "a HOST_IP that other nodes cannot reach", _STACKRC),
-    warning("devstack-host-ip-loopback", "a loopback HOST_IP of a single node", _STACKRC),
+    warning("devstack-host-ip-loopback", "a loopback HOST_IP beside MULTI_HOST", _STACKRC),
     rule("devstack-host-ip-foreign", "a HOST_IP that the node does not have", "the lab's spec"),
     rule("devstack-service-host", "a compute that does not know its controller", _STACKRC),
     # Ranges of instances and of floating addresses.
@@ -53,6 +53,7 @@ _POOL = re.compile(r"start=([0-9.]+),end=([0-9.]+)")
 # A gateway, and the range that it must be in.
 _GATEWAYS = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOATING_RANGE"))
 _OF_SEVERAL_NODES = ("MULTI_HOST", "SERVICE_HOST", "TUNNEL_ENDPOINT_IP", "HOST_IP")
+_TRUE_WORDS = ("1", "true", "yes")
 _POOL_NAME = "Q_FLOATING_ALLOCATION_POOL"
 
 
@@ -87,6 +88,9 @@ def _check_host_ip(rc: Localrc) -> Iterator[Finding]:
     # rc.value is "" for what only bash could tell: such a HOST_IP is not judged.
     value, address = rc.value("HOST_IP"), rc.address("HOST_IP")
     if is_loopback(value) and _is_one_node(rc):
+        # One node reaches itself, so nothing is wrong unless the file speaks of others.
+        if rc.value("MULTI_HOST").lower() not in _TRUE_WORDS:
+            return
         yield _BOOK.finding(
             "devstack-host-ip-loopback",
             rc.file,

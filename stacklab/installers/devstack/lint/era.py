@@ -15,6 +15,8 @@ from stacklab.model.stack import Installer
 
 # Carried along in files of any age: the samples had it, and nothing complains.
 _NO_MARKS = frozenset({"SERVICE_TOKEN"})
+# The same, in disable_service: every guide had it when neutron was not the default.
+_DISABLED = "n-net"
 
 
 def find(kind: FileKind, rc: Localrc) -> Era:
@@ -30,13 +32,15 @@ def _find_marks(rc: Localrc) -> Iterator[Mark]:
     """Yield what only some releases have: services, variables, servers, a backend.
 
     Variables that went and do no harm are carried along for years: all of them together count
-    as one mark, and only beside another one that is as old.
+    as one mark, and only beside another one that is as old. Those that everybody carries along
+    tell no release, but add to the number of old names.
     """
     marks = [*_find_variables(rc), *_find_services(rc), *_find_ways(rc)]
     yield from marks
     newest = next(iter(releases.of(Installer.DEVSTACK)))
     if any(newest not in mark.releases for mark in marks):
         yield from _find_carried_along(rc)
+        yield from _find_leftovers(rc)
 
 
 def _find_variables(rc: Localrc) -> Iterator[Mark]:
@@ -47,7 +51,8 @@ def _find_variables(rc: Localrc) -> Iterator[Mark]:
         is_telling = first and (not last or name in _find_inert_ever())
         is_meant = name not in _NO_MARKS and not known.may_be_of_plugin(name, rc.plugins)
         if is_telling and is_meant:
-            yield Mark(name=name, line=rc.line(name), releases=_releases_in(first, last))
+            releases_with = _releases_in(first, last)
+            yield Mark(name=name, line=rc.line(name), releases=releases_with, origin=name)
 
 
 def _find_services(rc: Localrc) -> Iterator[Mark]:
@@ -57,7 +62,8 @@ def _find_services(rc: Localrc) -> Iterator[Mark]:
     services = known.service_eras()
     for name, line in rc.services.enabled.items():
         if name in services and not known.may_be_of_plugin(name, rc.plugins):
-            yield Mark(name=name, line=line, releases=_releases_in(*services[name]))
+            origin = known.plugin_of_service().get(name, name)
+            yield Mark(name=name, line=line, releases=_releases_in(*services[name]), origin=origin)
 
 
 def _find_ways(rc: Localrc) -> Iterator[Mark]:
@@ -66,12 +72,14 @@ def _find_ways(rc: Localrc) -> Iterator[Mark]:
     for name in ("q-agt", "q-l3"):
         if name in rc.services.enabled and not is_told and "mechanism_drivers" not in rc.overridden:
             line = rc.services.enabled[name]
-            yield Mark(name=name, line=line, releases=_releases_without_ovn())
+            yield Mark(
+                name=name, line=line, releases=_releases_without_ovn(), origin="agents without OVN"
+            )
     for number, text in enumerate(rc.lines, start=1):
         if "git.openstack.org" in text and not text.lstrip().startswith("#"):
-            yield Mark(
-                name="git.openstack.org", line=number, releases=_releases_in("havana", "stein")
-            )
+            host = "git.openstack.org"
+            releases_with = _releases_in("havana", "stein")
+            yield Mark(name=host, line=number, releases=releases_with, origin=host)
             return
 
 
@@ -91,8 +99,29 @@ def _find_carried_along(rc: Localrc) -> Iterator[Mark]:
         for release in releases.of(Installer.DEVSTACK)
     }
     most = frozenset(release for release, count in counts.items() if count == max(counts.values()))
-    name = next(iter(gone))
-    yield Mark(name=name, line=rc.line(name), releases=most)
+    # The one that most of these releases read, since it is shown as one that they know.
+    name = max(gone, key=lambda name: len(most & gone[name]))
+    yield Mark(name=name, line=rc.line(name), releases=most & gone[name], origin=name)
+
+
+def _find_leftovers(rc: Localrc) -> Iterator[Mark]:
+    """Yield old names that people carry along, and that tell no release."""
+    for name in rc.settled:
+        if name in _NO_MARKS:
+            yield _leftover(name, rc.line(name), _releases_that_read(name))
+    if _DISABLED in rc.services.disabled:
+        line = rc.services.disabled[_DISABLED]
+        yield _leftover(_DISABLED, line, _releases_in(*known.service_eras()[_DISABLED]))
+
+
+def _leftover(name: str, line: int, having: frozenset[str]) -> Mark:
+    return Mark(name=name, line=line, releases=having, origin=name, is_leftover=True)
+
+
+def _releases_that_read(name: str) -> frozenset[str]:
+    """Return the releases whose rows do not say that they pass over a variable."""
+    rows = releases.of(Installer.DEVSTACK)
+    return frozenset(release for release, row in rows.items() if not row.inert.get(name))
 
 
 def _find_inert_ever() -> frozenset[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.kinds import newest_release
 from stacklab.lint.near import Near
 from stacklab.model.release import Release
+from stacklab.model.stack import Installer
 
 RULES = (
     rule(
@@ -84,6 +86,27 @@ _VARIABLES = frozenset(
 )
 _OTHERS = frozenset({"IPV6_ADDRS_SAFE_TO_USE"})  # DevStack's own, and near to one of the above
 _NEAR_VARIABLE = 0.92
+# What nobody misses: services do without it, or by other means.
+_HARMLESS = frozenset(
+    {
+        "API_RATE_LIMIT",
+        "EBTABLES_RACE_FIX",
+        "KEYSTONE_USE_MOD_WSGI",
+        "PIP_USE_MIRRORS",
+        "Q_USE_DEBUG_COMMAND",
+        "SCREEN_LOGDIR",
+        "SERVICE_TOKEN",
+        "USE_PYTHON3",
+        "USE_SCREEN",
+        "USE_SYSTEMD",
+    }
+)
+# What does the work of a variable in later releases.
+_RENAMED = {
+    "EXTRA_OPTS": "write the options into local.conf, below [[post-config|$NOVA_CONF]] and "
+    "[DEFAULT]",
+    "TENANT_TUNNEL_RANGE": "TENANT_TUNNEL_RANGES=1:1000, as Juno and later call it",
+}
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
@@ -243,6 +266,7 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
     if rc.scope.lab is None:
         fix = "remove the line, or say which release the file is for"
     used = _find_used_names(rc)
+    is_of_one_release = _is_of_one_release(rc, release)
     names_of: dict[str, list[str]] = {}  # what one reason is given for is one finding
     for name in rc.values:
         reason = release.inert.get(name) or _why_unread(rc, name, release)
@@ -250,18 +274,37 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
         # has a reader; one that other lines lead to is told by what becomes of them.
         if not reason or name in used or (is_half and name == "SERVICE_TOKEN"):
             continue
-        names_of.setdefault(reason if name in release.inert else name, []).append(name)
+        cause = reason if name in release.inert else name
+        if is_of_one_release and name in _HARMLESS:
+            cause = "harmless"
+        names_of.setdefault(cause, []).append(name)
     for names in names_of.values():
         first, *others = sorted(names, key=rc.line)
-        reason = release.inert.get(first) or _why_unread(rc, first, release)
-        shown = ", ".join([first, *(f"{name} (line {rc.line(name)})" for name in others)])
+        plural = f"the lines{fix.removeprefix('remove the line')}"
         yield _BOOK.finding(
             "devstack-inert",
             rc.file,
             rc.line(first),
-            effect=f"DevStack {release.name} does not read {shown}: {reason}",
-            fix=fix.replace("the line,", "the lines,") if others else fix,
+            effect=f"DevStack {release.name} does not read {_list_inert(rc, release, names)}",
+            fix=_RENAMED.get(first) or (f"remove {plural}" if others else fix),
         )
+
+
+def _is_of_one_release(rc: Localrc, release: Release) -> bool:
+    """Return True unless the file may be for others, which do read some of its names."""
+    era = rc.scope.era
+    return era is None or era.is_certain or release == newest_release(Installer.DEVSTACK)
+
+
+def _list_inert(rc: Localrc, release: Release, names: Sequence[str]) -> str:
+    """Return names that are told at once, each with why it is not read."""
+    shown: dict[str, list[str]] = {}
+    first, *others = sorted(names, key=rc.line)
+    for name in (first, *others):
+        reason = release.inert.get(name) or _why_unread(rc, name, release)
+        line = "" if name == first else f" (line {rc.line(name)})"
+        shown.setdefault(reason, []).append(f"{name}{line}")
+    return "; ".join(f"{', '.join(alike)}: {reason}" for reason, alike in shown.items())
 
 
 def _why_unread(rc: Localrc, name: str, release: Release) -> str:
