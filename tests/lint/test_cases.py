@@ -106,12 +106,19 @@ def test_a_strangers_file_is_judged_rightly(
         ("set-twice-to-the-same", set()),
         ("used-before-dest", set()),
         ("local-sh", {"file-kind"}),
+        (
+            "ovn-plugin-of-its-time",
+            {"devstack-git-forwarded", "devstack-ovn-agent", "devstack-plugin-retired"},
+        ),
+        ("n-crt-in-rocky", {"devstack-gone-service"}),
         ("nova-network-before-neutron", set()),
         ("compute-with-leftovers", set()),
         ("neutron-with-leftovers", {"devstack-git-forwarded"}),
         ("heat-without-its-plugin", {"devstack-service-plugin"}),
         ("carried-along", {"devstack-inert"}),
         ("leftovers-without-harm", {"devstack-inert"}),
+        ("tempest-by-release", {"devstack-branch-gone"}),
+        ("plugin-retired-in-its-time", {"devstack-inert", "devstack-plugin-retired"}),
         ("extra-opts", {"devstack-inert"}),
         ("tunnel-range-of-icehouse", {"devstack-inert"}),
     ],
@@ -141,6 +148,8 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
         ("inert-variables", 5),
         ("leftovers-without-harm", 1),
         ("local-sh", 2),
+        ("n-crt-in-rocky", 2),
+        ("tempest-by-release", 2),
     ],
 )
 def test_a_mistake_is_told_once(
@@ -154,6 +163,7 @@ def test_a_mistake_is_told_once(
     ("name", "errors"),
     [
         ("loopback-on-one-node", 0),
+        ("ovn-plugin-of-its-time", 1),  # the plugin's repository is empty, whatever the release
         ("service-list-in-default-order", 0),
         ("service-gone", 0),
     ],

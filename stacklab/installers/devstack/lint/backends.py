@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
@@ -48,11 +49,21 @@ _NEARLY = 0.85
 _AGENTS = ("q-agt", "neutron-agent", "q-l3", "neutron-l3")  # each under its old and new name
 
 
+# OVN as a plugin, until Victoria's DevStack had it itself. The first one that refuses q-l3 whatever
+# OVN_L3_MODE says is Pike's: openstack/networking-ovn@pike-eol:devstack/lib/networking-ovn.
+_OVN_PLUGIN = "networking-ovn"
+_FIRST_WITH_OVN = "victoria"
+_FIRST_WITHOUT_L3_AGENT = "pike"
+
+
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
     release = rc.scope.release
     yield from _check_agent(rc)
-    yield from _find_ovn_agents(rc)
+    if _OVN_PLUGIN in rc.plugins and _is_before(release, _FIRST_WITH_OVN):
+        yield from _check_l3_of_plugin(rc, release)
+    else:
+        yield from _find_ovn_agents(rc)
     if release is not None and release.network_modes[0] == "ovn":
         yield from _check_mechanism(rc)
     # Where nova-network is gone, n-net starts nothing, and neutron alone makes networks.
@@ -89,14 +100,37 @@ def _find_ovn_agents(rc: Localrc) -> Iterator[Finding]:
     # One for all of them: they are written, and replaced, together.
     (first, line), *others = sorted(agents, key=lambda agent: agent[1])
     names = " and ".join([first, *(_with_line(name, at, line) for name, at in others)])
+    fix = (
+        "write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
+        "and Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node"
+    )
+    if _OVN_PLUGIN in rc.plugins:  # OVN is what the file asks for
+        fix = f"disable_service {' '.join([first, *(name for name, _line in others)])}"
     yield _BOOK.finding(
         "devstack-ovn-agent",
         rc.file,
         line,
         effect=f"stack.sh stops: {names} must be disabled with OVN{cause}",
-        fix="write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
-        "and Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
+        fix=fix,
     )
+
+
+def _is_before(release: Release | None, other: str) -> bool:
+    return release is not None and known.is_before(release.name, other)
+
+
+def _check_l3_of_plugin(rc: Localrc, release: Release | None) -> Iterator[Finding]:
+    """Yield the agent that networking-ovn's plugin refuses; its older ones wanted it."""
+    if not rc.is_ovn or _is_before(release, _FIRST_WITHOUT_L3_AGENT):
+        return
+    for name, line in rc.services.find("q-l3"):
+        yield _BOOK.finding(
+            "devstack-ovn-agent",
+            rc.file,
+            line,
+            effect=f"stack.sh stops: {_OVN_PLUGIN} refuses {name} since Pike",
+            fix=f"disable_service {name}",
+        )
 
 
 def _with_line(name: str, line: int, first_line: int) -> str:

@@ -88,6 +88,15 @@ _INSTEAD = {
     "neutron-lbaas-dashboard": "enable_plugin octavia-dashboard "
     "https://opendev.org/openstack/octavia-dashboard",
 }
+# Tags that have it, as far as they were looked up: release -> tag.
+_EOL_OF_OVN = ("newton", "ocata", "pike", "queens", "rocky", "stein")
+_EOL_OF_LBAAS = ("kilo", "liberty", "mitaka", "newton")
+_EM_OF_LBAAS = ("ocata", "pike", "queens", "rocky")
+_TAGS = {
+    "networking-ovn": {name: f"{name}-eol" for name in _EOL_OF_OVN} | {"train": "train-em"},
+    "neutron-lbaas": {name: f"{name}-eol" for name in _EOL_OF_LBAAS}
+    | {name: f"{name}-em" for name in _EM_OF_LBAAS},
+}
 _HEADS = ("", "master", "main")
 _OF_OPENSTACK = re.compile(
     r"(?:opendev\.org|openstack\.org|github\.com|GIT_BASE\}?)"
@@ -130,8 +139,19 @@ def _check_retired(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
         call.line,
         effect=f"stack.sh clones {repository}, which was retired and holds a README alone, and "
         "goes on without it",
-        fix=_INSTEAD.get(repository, "write a branch or tag that has it, or remove the line"),
+        fix=_advise_on_retired(rc, call, repository),
     )
+
+
+def _advise_on_retired(rc: Localrc, call: shell.Call, repository: str) -> str:
+    """Return what to write: an old release's plugin is in a tag, and goes with nothing else."""
+    release = rc.scope.release
+    if release is None or release.ref.startswith(("stable/", "unmaintained/", "master")):
+        return _INSTEAD.get(repository, "write a branch or tag that has it, or remove the line")
+    tag = _TAGS.get(repository, {}).get(release.name)
+    if tag is not None:
+        return f"enable_plugin {call.args[0].text} ... {tag}"
+    return f"write its branch or tag of {release.name}, if there is one, or remove the line"
 
 
 def _describe_unknown_function(rc: Localrc, call: shell.Call, release: Release) -> Finding:

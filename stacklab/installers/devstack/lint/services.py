@@ -271,7 +271,7 @@ def _find_replaced_services(rc: Localrc, release: Release) -> Iterator[Finding]:
     # n-net and, under OVN, the agents have rules of their own.
     excepted = {"n-net", "q-agt", "q-l3"} if rc.is_ovn else {"n-net"}
     for name, line in rc.services.enabled.items():
-        if name in excepted or name not in release.replaced:
+        if name in excepted or name not in release.replaced or _is_of_ovn_plugin(rc, name):
             continue
         if known.is_started(release, name):
             continue  # the release has both, and starts what is asked for
@@ -293,6 +293,8 @@ def _find_useless_disables(rc: Localrc, release: Release) -> Iterator[Finding]:
         # A successor that the release does not start by itself has nothing to be disabled.
         if successor not in defaults or rc.services.lacks(successor):
             continue
+        if _is_of_ovn_plugin(rc, name):
+            continue
         yield _BOOK.finding(
             "devstack-replaced-service",
             rc.file,
@@ -301,6 +303,11 @@ def _find_useless_disables(rc: Localrc, release: Release) -> Iterator[Finding]:
             f"{name}",
             fix=f"disable_service {successor}",
         )
+
+
+def _is_of_ovn_plugin(rc: Localrc, name: str) -> bool:
+    """Return True for a service that networking-ovn brings, before DevStack had one like it."""
+    return "ovn" in name.split("-") and "networking-ovn" in rc.plugins
 
 
 def _find_default_services(release: Release) -> frozenset[str]:

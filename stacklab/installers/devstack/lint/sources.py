@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from stacklab import releases
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding, at_first_line
@@ -97,6 +98,8 @@ _CHANGE = re.compile(
 _STABLE = re.compile(
     r"(?:stable|unmaintained)/(?P<branch>[a-z0-9.]+)|(?P<tag>[a-z0-9.]+)-(?:eol|eom)"
 )
+_TEMPEST = "TEMPEST_BRANCH"
+_FIRST_WITHOUT_TEMPEST = "icehouse"
 # Releases of which nothing but their tags is known here.
 _BEFORE_TABLE = frozenset({"diablo", "essex", "folsom", "grizzly"})
 _ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
@@ -128,6 +131,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
         _check_libvirt_type,
         _find_bad_changes,
         _find_deleted_branches,
+        _check_tempest,
         _find_mixed_branches,
         _check_destination,
     ):
@@ -305,10 +309,37 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
         yield at_first_line(findings)
 
 
+def _is_without_tempest(release: str) -> bool:
+    """Return True if a release has no branch or tag of its name in tempest's repository."""
+    if release not in releases.of(Installer.DEVSTACK):
+        return False
+    return not known.is_before(release, _FIRST_WITHOUT_TEMPEST)
+
+
+def _check_tempest(rc: Localrc) -> Iterator[Finding]:
+    """Yield a branch of tempest's, which has none since Icehouse, and no tags of releases."""
+    branch = rc.value(_TEMPEST)
+    match = _STABLE.fullmatch(branch)
+    release = match["branch"] or match["tag"] if match else ""
+    if not _is_without_tempest(release):
+        return
+    row = releases.of(Installer.DEVSTACK)[release]
+    pins = [line for bug in row.bugs for line in bug.localrc if line.startswith(f"{_TEMPEST}=")]
+    yield _BOOK.finding(
+        "devstack-branch-gone",
+        rc.file,
+        rc.line(_TEMPEST),
+        effect=f"cloning tempest fails: it has no {branch}, and its tags are versions",
+        fix=pins[0] if pins else "remove the line",
+    )
+
+
 def _find_origins(rc: Localrc) -> Iterator[_Ref]:
     """Yield all refs at the lines where they are written: NOVA_BRANCH=$BRANCH leads to BRANCH."""
     for ref in _find_refs(rc):
         name = ref.name
+        if name == _TEMPEST and _is_without_tempest(_release_in(ref)):
+            continue  # what is told of the others does not hold for it
         seen = {name}
         while not ref.is_plugins:
             used = _ONLY_NAME.fullmatch(rc.settled[name].value.raw)

@@ -247,3 +247,28 @@ def test_a_variable_of_ones_own_is_no_misspelling() -> None:
         " Q_HOST NOVA_BRANCH"
     )
     assert told("".join(f"{name}=x\n" for name in names.split()), "name", "2026.1") == []
+
+
+@pytest.mark.parametrize(
+    ("release", "line"),
+    [
+        ("liberty", "TEMPEST_BRANCH=13.0.0"),
+        ("rocky", "remove the line"),
+        ("2026.1", "remove the line"),
+        ("havana", "TEMPEST_BRANCH=havana-eol"),
+    ],
+)
+def test_tempest_has_no_branch_of_a_release_since_icehouse(release: str, line: str) -> None:
+    [finding] = told(f"TEMPEST_BRANCH=stable/{release}\n", "branch-gone", release)
+    assert finding.fix == line
+
+
+@pytest.mark.parametrize(("release", "count"), [("kilo", 0), ("ocata", 0), ("pike", 1)])
+def test_networking_ovn_refuses_the_l3_agent_since_pike(release: str, count: int) -> None:
+    text = (
+        "enable_service q-l3 q-agt ovn-controller\n"
+        "enable_plugin networking-ovn https://opendev.org/openstack/networking-ovn\n"
+    )
+    found = told(text, "ovn-agent", release)
+    assert [each.fix for each in found] == ["disable_service q-l3"] * count
+    assert told(text, "replaced-service", release) == []
