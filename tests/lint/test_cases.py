@@ -116,6 +116,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("neutron-with-leftovers", {"devstack-git-forwarded"}),
         ("heat-without-its-plugin", {"devstack-service-plugin"}),
         ("carried-along", {"devstack-inert"}),
+        ("disabled-above-the-list", set()),
         ("leftovers-without-harm", {"devstack-inert"}),
         ("tempest-by-release", {"devstack-branch-gone"}),
         ("plugin-retired-in-its-time", {"devstack-inert", "devstack-plugin-retired"}),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint import addresses as devstack_addresses
-from stacklab.installers.devstack.lint import backends, localrc, servers, shell_rules
+from stacklab.installers.devstack.lint import (
+    backends,
+    localrc,
+    servers,
+    shell_rules,
+    values,
+    whole_lists,
+)
 from stacklab.installers.devstack.lint import names as devstack_names
 from stacklab.installers.devstack.lint import plugins as devstack_plugins
 from stacklab.installers.devstack.lint import secrets as devstack_secrets
@@ -18,11 +25,13 @@ RULES = (
     *shell_rules.RULES,
     *devstack_secrets.RULES,
     *devstack_services.RULES,
+    *whole_lists.RULES,
     *backends.RULES,
     *devstack_plugins.RULES,
     *devstack_addresses.RULES,
     *devstack_sources.RULES,
     *servers.RULES,
+    *values.RULES,
     *devstack_names.RULES,
 )
 
@@ -39,11 +48,13 @@ def lint(
     for module in (
         devstack_secrets,
         devstack_services,
+        whole_lists,
         backends,
         devstack_plugins,
         devstack_addresses,
         devstack_sources,
         servers,
+        values,
         devstack_names,
     ):
         yield from module.check(rc)

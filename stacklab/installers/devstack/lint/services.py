@@ -16,11 +16,6 @@ _DATABASE = "openstack/devstack@493835a:lib/database: initialize_database_backen
 RULES = (
     # How the lists are written and changed.
     rule(
-        "devstack-services-wiped",
-        "ENABLED_SERVICES below enable_service",
-        "openstack/devstack@493835a:stackrc",
-    ),
-    rule(
         "devstack-enable-after-disable",
         "enable_service of what was disabled",
         f"{_COMMON}: enable_service",
@@ -99,7 +94,6 @@ _SERVERS = ("key", "keystone", *_DATABASES, "rabbit")  # of which a cloud has on
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    yield from _find_wiped_changes(rc)
     yield from _find_final_disables(rc)
     yield from _find_bad_separators(rc)
     if rc.scope.release is not None:
@@ -109,38 +103,6 @@ def check(rc: Localrc) -> Iterator[Finding]:
     if rc.is_compute:
         yield from _check_compute_list(rc)
         yield from _check_compute_database(rc)
-
-
-def _find_wiped_changes(rc: Localrc) -> Iterator[Finding]:
-    """Yield assignments of the list that undo the calls above them."""
-    lines: list[int] = []  # of the calls since the list was last assigned
-    for statement in rc.script.statements:
-        if statement.conditional:
-            continue
-        if isinstance(statement, shell.Call):
-            if statement.name in ("enable_service", "disable_service"):
-                lines.append(statement.line)
-            continue
-        if statement.name != "ENABLED_SERVICES" or statement.is_appended:
-            continue
-        # ENABLED_SERVICES=$ENABLED_SERVICES,... keeps what the calls did.
-        if lines and "ENABLED_SERVICES" not in statement.value.names:
-            yield _describe_wiping(rc, statement.line, lines)
-        lines = []
-
-
-def _describe_wiping(rc: Localrc, line: int, undone: list[int]) -> Finding:
-    """Return the finding of an assignment on `line` that undoes calls on the other lines."""
-    plural = "s" if len(undone) > 1 else ""
-    shown = ", ".join(map(str, undone[:5]))  # enough to find the rest
-    return _BOOK.finding(
-        "devstack-services-wiped",
-        rc.file,
-        line,
-        effect=f"this replaces the whole list, and undoes line{plural} {shown}",
-        fix="write ENABLED_SERVICES= above every enable_service and disable_service, or "
-        "ENABLED_SERVICES+=,...",
-    )
 
 
 def _find_final_disables(rc: Localrc) -> Iterator[Finding]:

@@ -250,6 +250,53 @@ def test_a_variable_of_ones_own_is_no_misspelling() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "rule", "release", "count"),
+    [
+        ("LOGFILE=stack.sh.log\n", "logfile", "2026.1", 1),
+        ("LOGFILE=stack.sh.log\n", "logfile", "kilo", 1),
+        ("LOGFILE=stack.sh.log\n", "logfile", "juno", 0),
+        ("LOGFILE=logs/stack.sh.log\n", "logfile", "2026.1", 0),
+        ("LOGFILE=$UNKNOWN.log\n", "logfile", "2026.1", 0),
+        ("LIBVIRT_CPU_MODE=qemu64\n", "cpu-mode", "2026.1", 1),
+        ("LIBVIRT_CPU_MODE=host-passthrough\n", "cpu-mode", "2026.1", 0),
+        ("LIBVIRT_CPU_MODE=qemu64\n", "cpu-mode", "train", 0),
+        ("VIRT_DRIVER=fake\nLIBVIRT_CPU_MODE=qemu64\n", "cpu-mode", "2026.1", 0),
+        ("TENANT_TUNNEL_RANGES=-1:1000\n", "tunnel-range", "juno", 1),
+        ("TENANT_TUNNEL_RANGES=-1:1000\n", "tunnel-range", "icehouse", 0),
+        ("TENANT_TUNNEL_RANGES=1000:1\n", "tunnel-range", "2026.1", 1),
+        ("TENANT_TUNNEL_RANGES=1:10,20:30\n", "tunnel-range", "2026.1", 0),
+        ("ENABLED_SERVICES=True\n", "services-word", "2026.1", 1),
+        ("ENABLED_SERVICES=frobnicator\n", "services-word", "2026.1", 1),
+        ("enable_plugin x https://x.example/x\nENABLED_SERVICES=x\n", "services-word", "2026.1", 0),
+        ("ENABLED_SERVICES=mysql\n", "services-word", "2026.1", 0),
+        ("ENABLED_SERVICES=mysqll\n", "services-word", "2026.1", 0),
+        ("ENABLED_SERVICES=\n", "services-word", "2026.1", 0),
+        ("ENABLED_SERVICES=$MINE\n", "services-word", "2026.1", 0),
+    ],
+)
+def test_a_value_is_told_where_its_release_takes_it(
+    text: str, rule: str, release: str, count: int
+) -> None:
+    assert len(told(text, rule, release)) == count
+
+
+@pytest.mark.parametrize(
+    ("above", "count"),
+    [
+        ("disable_service n-net", 0),
+        ("disable_service key", 1),
+        ("enable_service key", 0),
+        ("enable_service q-svc", 1),
+        ("enable_service $MINE", 1),
+        ("enable_service n-api", 0),
+    ],
+)
+def test_a_list_undoes_what_is_otherwise_at_the_end(above: str, count: int) -> None:
+    text = f"{above}\nENABLED_SERVICES=rabbit,mysql,key\nENABLED_SERVICES+=,n-api\n"
+    assert len(told(text, "services-wiped", "newton")) == count
+
+
+@pytest.mark.parametrize(
     ("release", "line"),
     [
         ("liberty", "TEMPEST_BRANCH=13.0.0"),
