@@ -226,7 +226,7 @@ def _dial_codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> di
     code_by_word: dict[str, str] = {}
     for line in lines:
         # By its groups: str.split parts words at more characters than \S excludes.
-        match = re.fullmatch(r"dial (\S+) (\d+|silent)", line, re.ASCII)
+        match = re.fullmatch(r"dial (\S+) (\d{1,4}|silent)", line, re.ASCII)
         if match:
             code_by_word[match[1]] = match[2]
     codes: dict[Target, str] = {}

@@ -394,3 +394,8 @@ def test_a_closed_lab_s_networks_are_kept_apart_as_well() -> None:
     lab = make_closed()
     kinds = [check.kind for check in isolation_family.expected(lab) if check.node == "controller"]
     assert kinds == [CheckKind.NO_TRANSIT, CheckKind.NO_TRANSIT]
+
+
+def test_a_number_that_is_no_errno_is_no_answer() -> None:
+    result = controller(transit=transit_lines("99999999999999999999"))[TRANSIT]
+    assert result.status is CheckStatus.ERROR
