@@ -60,7 +60,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
     release = rc.scope.release
     yield from _check_agent(rc)
-    if _OVN_PLUGIN in rc.plugins and _is_before(release, _FIRST_WITH_OVN):
+    if _OVN_PLUGIN in rc.plugins and known.is_surely_before(release, _FIRST_WITH_OVN):
         yield from _check_l3_of_plugin(rc, release)
     else:
         yield from _find_ovn_agents(rc)
@@ -115,13 +115,9 @@ def _find_ovn_agents(rc: Localrc) -> Iterator[Finding]:
     )
 
 
-def _is_before(release: Release | None, other: str) -> bool:
-    return release is not None and known.is_before(release.name, other)
-
-
 def _check_l3_of_plugin(rc: Localrc, release: Release | None) -> Iterator[Finding]:
     """Yield the agent that networking-ovn's plugin refuses; its older ones wanted it."""
-    if not rc.is_ovn or _is_before(release, _FIRST_WITHOUT_L3_AGENT):
+    if not rc.is_ovn or known.is_surely_before(release, _FIRST_WITHOUT_L3_AGENT):
         return
     for name, line in rc.services.find("q-l3"):
         yield _BOOK.finding(

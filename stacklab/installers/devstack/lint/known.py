@@ -146,6 +146,11 @@ def is_before(release: str, other: str) -> bool:
     return _ages()[release] > _ages()[other]
 
 
+def is_surely_before(release: Release | None, other: str) -> bool:
+    """Return True if a file's release is known, and older than another one."""
+    return release is not None and is_before(release.name, other)
+
+
 def is_started(release: Release, service: str) -> bool:
     """Return True if a release starts a service, even one that another does the work of."""
     first, last = service_eras().get(service, ("", ""))

@@ -31,7 +31,8 @@ _BOOK = Book(RULES)
 _FIRST_WITHOUT_DIRNAME = "kilo"  # Juno and older ask dirname, which says . for a bare name
 _FIRST_WITH_CPU_MODE = "ussuri"
 _CPU_MODES = ("host-model", "host-passthrough", "custom", "none")
-_TUNNEL_RANGE = re.compile(r"\s*([0-9]+)\s*:\s*([0-9]+)\s*")
+# Python reads numbers of up to 4,300 digits; an id of a tunnel has 10 at most.
+_TUNNEL_RANGE = re.compile(r"\s*([0-9]{1,10})\s*:\s*([0-9]{1,10})\s*")
 _TUNNEL_RANGES = "TENANT_TUNNEL_RANGES"
 _FIRST_WITH_TUNNEL_RANGES = "juno"
 # Where one of these is set, stack.sh writes that instead.
@@ -50,7 +51,7 @@ def _check_logfile(rc: Localrc) -> Iterator[Finding]:
     logfile, release = rc.value("LOGFILE"), rc.scope.release
     if not logfile or "/" in logfile:
         return
-    if release is not None and known.is_before(release.name, _FIRST_WITHOUT_DIRNAME):
+    if known.is_surely_before(release, _FIRST_WITHOUT_DIRNAME):
         return
     yield _BOOK.finding(
         "devstack-logfile",
@@ -68,7 +69,7 @@ def _check_cpu_mode(rc: Localrc) -> Iterator[Finding]:
     # Other drivers do not read it, nor do older releases.
     if not mode or mode in _CPU_MODES or rc.value("VIRT_DRIVER") not in ("", "libvirt"):
         return
-    if release is not None and known.is_before(release.name, _FIRST_WITH_CPU_MODE):
+    if known.is_surely_before(release, _FIRST_WITH_CPU_MODE):
         return
     fix = f"LIBVIRT_CPU_MODE=custom and LIBVIRT_CPU_MODEL={mode}"
     if mode.lower() in _CPU_MODES:
@@ -88,7 +89,7 @@ def _check_tunnel_ranges(rc: Localrc) -> Iterator[Finding]:
     value, release = rc.value(_TUNNEL_RANGES), rc.scope.release
     if not value or rc.is_any_set(*_OPTIONS) or all(map(_is_range, value.split(","))):
         return
-    if release is not None and known.is_before(release.name, _FIRST_WITH_TUNNEL_RANGES):
+    if known.is_surely_before(release, _FIRST_WITH_TUNNEL_RANGES):
         return
     yield _BOOK.finding(
         "devstack-tunnel-range",

@@ -40,7 +40,7 @@ class KnownNames:
 
         Any other text is returned as it is.
         """
-        if re.fullmatch(r"\d+(\.\d+){0,3}", text) is None:
+        if re.fullmatch(r"\d{1,3}(\.\d+){0,3}", text) is None:
             return text
         place = int(text.partition(".")[0]) - self.first_major
         versioned = self.releases[:-1]  # master has no version yet

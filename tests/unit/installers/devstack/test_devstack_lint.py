@@ -265,6 +265,7 @@ def test_a_variable_of_ones_own_is_no_misspelling() -> None:
         ("TENANT_TUNNEL_RANGES=-1:1000\n", "tunnel-range", "icehouse", 0),
         ("TENANT_TUNNEL_RANGES=1000:1\n", "tunnel-range", "2026.1", 1),
         ("TENANT_TUNNEL_RANGES=1:10,20:30\n", "tunnel-range", "2026.1", 0),
+        (f"TENANT_TUNNEL_RANGES=1:{'9' * 5000}\n", "tunnel-range", "2026.1", 1),
         ("ENABLED_SERVICES=True\n", "services-word", "2026.1", 1),
         ("ENABLED_SERVICES=frobnicator\n", "services-word", "2026.1", 1),
         ("enable_plugin x https://x.example/x\nENABLED_SERVICES=x\n", "services-word", "2026.1", 0),
