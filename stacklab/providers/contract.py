@@ -47,6 +47,10 @@ class Unreachable:
     def __str__(self) -> str:
         return f"{self.service} does not answer: {self.why}"
 
+    def error(self) -> ProviderError:
+        """Return the error for a task that can't do without it."""
+        return ProviderError(str(self), hint=self.hint)
+
 
 class ProviderKind(Protocol):
     """A provider as the registry knows it, before anything is asked of the host.

@@ -141,17 +141,13 @@ def bridge_name(lab: str, network: str) -> str:
 
 
 def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
-    bridge = bridge_name(lab, name)
-    if spec.mode is NetworkMode.BRIDGED and spec.bridge:
-        bridge = spec.bridge
-    if spec.mode is NetworkMode.MACVTAP and spec.device:
-        bridge = spec.device
+    of_host = {NetworkMode.BRIDGED: spec.bridge, NetworkMode.MACVTAP: spec.device}
     return Network(
         name=name,
         cidr=spec.cidr,
         mode=spec.mode,
         mtu=spec.mtu or DEFAULT_MTU,
-        bridge=bridge,
+        bridge=of_host.get(spec.mode) or bridge_name(lab, name),
         # Not written is true. By macvtap neither the host nor its VMs hear each other.
         has_host=spec.host is not False and spec.mode is not NetworkMode.MACVTAP,
         opens_host=bool(spec.host_services),

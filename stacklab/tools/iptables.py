@@ -20,7 +20,6 @@ from stacklab.model.lab import stable_hex
 
 Argv = tuple[str, ...]
 
-PACKAGE = "iptables (Fedora: iptables-nft)"
 # For another program that changes rules at this moment.
 _WAIT = ("--wait", "10")
 # Whoever may not look may not change anything either.

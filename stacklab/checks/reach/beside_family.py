@@ -7,16 +7,14 @@ it is open to the network's nodes, and what is not open beside it is closed to t
 from __future__ import annotations
 
 import errno
-import os
-import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from stacklab.checks import answers
 from stacklab.checks.family import Facts, Family, Needs
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import dials, outside, transit
+from stacklab.checks.reach import dials, isolation, outside, transit
+from stacklab.checks.reach.transit import Dialled
 from stacklab.checks.result import (
     Check,
     CheckKind,
@@ -35,8 +33,6 @@ BESIDE = "host.beside"  # the part
 _IDLE_PORT = 9
 _DNS_PORT = 53  # of libvirt's dnsmasq
 _SSH_PORT = 22
-_DIAL_S = 3
-_LINE = re.compile(r"(dial|unsent) (\S{1,64}) (\d{1,3}|silent)", re.ASCII)
 # What only the host itself can have sent; its firewall's refusal is another.
 _OPEN = frozenset({"0", str(errno.ECONNREFUSED)})
 # Without a way to it a node sends nothing, and reaches nothing.
@@ -72,7 +68,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     """See Family.parts."""
     words: dict[str, None] = {}  # a set that keeps its order
     for check in checks_of_kind(checks, CheckKind.HOST_SERVICES):
-        nic = _nic_of(node, check)
+        nic = isolation.nic_of(lab, check)
         for port in (_DNS_PORT, *_closed_ports(facts)):
             words[_host_word(lab, nic, port)] = None
     if facts.other_labs and checks_of_kind(checks, CheckKind.OTHER_LABS):
@@ -80,7 +76,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         for address in facts.other_labs:
             words[_lab_word(node, address)] = None
     if words:
-        limit_s = _DIAL_S + ways.slower_s(lab)
+        limit_s = transit.DIAL_S + ways.slower_s(lab)
         dial = shlex.quote(transit.DIAL)
         shell = f"python3 -I -S -c {dial} {limit_s:g} {' '.join(words)}"
         yield Part(tag=BESIDE, shell=shell, limit_s=limit_s + 12.0)
@@ -89,10 +85,6 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
 def _closed_ports(facts: Facts) -> tuple[int, ...]:
     """Return the ports to try: some at which the host listens, and one at which it does not."""
     return (*facts.host_ports, _IDLE_PORT)
-
-
-def _nic_of(node: Node, check: Check) -> NIC:
-    return next(nic for nic in node.nics if nic.network == check.network)
 
 
 def _host_word(lab: Lab, nic: NIC, port: int) -> str:
@@ -105,7 +97,7 @@ def _lab_word(node: Node, address: str) -> str:
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
     """See Family.judge."""
-    tried = _read(answer.of(BESIDE).lines)
+    tried = transit.read_dialled(answer.of(BESIDE).lines)
     for check in checks:
         node = lab.node(check.node)
         if check.kind is CheckKind.HOST_SERVICES:
@@ -114,30 +106,11 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
             yield _judge_labs(lab, node, check, answer, tried, facts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dialled:
-    """How each connection ended, by its word: an errno, or SILENT."""
-
-    codes: Mapping[str, str]
-    unsent: Mapping[str, str]  # no packet of these left the node
-
-
-def _read(lines: Sequence[str]) -> _Dialled:
-    codes: dict[str, str] = {}
-    unsent: dict[str, str] = {}
-    for line in lines:
-        match = _LINE.fullmatch(line)
-        if match:
-            ended = codes if match[1] == "dial" else unsent
-            ended[match[2]] = match[3]
-    return _Dialled(codes, unsent)
-
-
 def _judge_host(
-    lab: Lab, node: Node, check: Check, answer: Answer, tried: _Dialled, facts: Facts
+    lab: Lab, node: Node, check: Check, answer: Answer, tried: Dialled, facts: Facts
 ) -> CheckResult:
     """Judge that the host's firewall refuses what a node sends to the host itself."""
-    nic = _nic_of(node, check)
+    nic = isolation.nic_of(lab, check)
     host = lab.network(check.network).host_address
     words = {_host_word(lab, nic, port): f"{host}:{port}" for port in _closed_ports(facts)}
     dns = tried.codes.get(_host_word(lab, nic, _DNS_PORT))
@@ -180,7 +153,7 @@ def _opened(lab: Lab, places: Sequence[str], facts: Facts) -> Verdict:
 
 
 def _judge_labs(
-    lab: Lab, node: Node, check: Check, answer: Answer, tried: _Dialled, facts: Facts
+    lab: Lab, node: Node, check: Check, answer: Answer, tried: Dialled, facts: Facts
 ) -> CheckResult:
     """Judge that no node of another lab, of those that answer the host, can be reached."""
     others = facts.other_labs
@@ -212,7 +185,7 @@ def _said(code: str) -> str:
     """Return the system's words for an errno: `no route to host`."""
     if code == transit.SILENT:
         return "no answer"
-    return os.strerror(int(code)).lower()
+    return transit.error_text(code)
 
 
 FAMILY = Family(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stacklab.checks import answers
@@ -227,11 +226,11 @@ def _judge_unopened(
     """Judge ways that packets did go, and of which none is open; returns the way to try again."""
     odd = _first_odd(trial)
     if odd is not None:
-        error = _error_text(trial.codes[odd])
+        error = transit.error_text(trial.codes[odd])
         detail = f"{error} on the way to {odd.title}: the host refuses in other words"
         return Verdict.error(Reason.UNREADABLE, detail), odd
     silent = [target for target, code in trial.codes.items() if code == SILENT]
-    refusals = {_error_text(code) for code in trial.codes.values() if code != SILENT}
+    refusals = {transit.error_text(code) for code in trial.codes.values() if code != SILENT}
     # On a network without the host nobody is there to refuse: silence is all that can be had.
     if silent and network.has_host:
         verdict = _judge_silence(network, trial, silent[0], has_refusals=bool(refusals))
@@ -242,11 +241,6 @@ def _judge_unopened(
     goals = ", ".join(target.goal for target in trial.codes)
     how = ", ".join(sorted(refusals)) or "no answer"
     return Verdict.passed(f"no way to {goals}: {how}"), None
-
-
-def _error_text(code: str) -> str:
-    """Return the system's words for an errno: `connection refused`."""
-    return os.strerror(int(code)).lower()
 
 
 def _first_odd(trial: Trial) -> Target | None:

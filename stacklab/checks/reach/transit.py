@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ TRANSIT = "isolation.transit"  # the part
 _PREFERENCE = 20454
 _TABLE = 20454
 _LEFT = 4  # rules that a killed script may have left
-DIAL_S = 3.0  # waited out only where nothing is refused
+DIAL_S = 3.0  # of DIAL; waited out only where nothing is refused
 
 # Why a NIC can't send, in the words of the script below.
 UNABLE = {
@@ -116,6 +117,35 @@ while left and not is_over:
 for word, each in left.values():
     print("dial", word, "silent")
 """
+
+
+_DIALLED = re.compile(r"(dial|unsent) (\S{1,64}) (\d{1,3}|silent)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """How each connection that DIAL tried has ended, by its word: an errno, or SILENT."""
+
+    codes: Mapping[str, str]
+    unsent: Mapping[str, str]  # no packet of these left the node
+
+
+def read_dialled(lines: Sequence[str]) -> Dialled:
+    """Read DIAL's lines; any other line, and a number that is no errno, says nothing."""
+    codes: dict[str, str] = {}
+    unsent: dict[str, str] = {}
+    for line in lines:
+        # By its groups: str.split parts words at more characters than \S excludes.
+        match = _DIALLED.fullmatch(line)
+        if match:
+            ended = codes if match[1] == "dial" else unsent
+            ended[match[2]] = match[3]
+    return Dialled(codes, unsent)
+
+
+def error_text(code: str) -> str:
+    """Return the system's words for an errno of DIAL's: `connection refused`."""
+    return os.strerror(int(code)).lower()
 
 
 def transit_part(lab: Lab, ways_out: Sequence[tuple[NIC, Target]]) -> Part:
@@ -223,12 +253,7 @@ def _neighbour_state(host: str, device: str, lines: Sequence[str]) -> str:
 
 def _dial_codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> dict[Target, str]:
     """Return how connecting to each target ended; a target without a readable line is left out."""
-    code_by_word: dict[str, str] = {}
-    for line in lines:
-        # By its groups: str.split parts words at more characters than \S excludes.
-        match = re.fullmatch(r"dial (\S+) (\d{1,4}|silent)", line, re.ASCII)
-        if match:
-            code_by_word[match[1]] = match[2]
+    code_by_word = read_dialled(lines).codes
     codes: dict[Target, str] = {}
     for target in targets:
         word = target.word(nic)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklab.errors import ProviderError
-from stacklab.model.lab import NIC, Lab, NetworkMode, Node
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.providers.libvirt import further_disks
-from stacklab.providers.libvirt.handles import network_name, node_of
+from stacklab.providers.libvirt.handles import node_of
+from stacklab.providers.libvirt.nic_plug import source_of
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.host.accelerator import Accelerator
@@ -101,13 +102,14 @@ def _render_machine(
 
 def _render_nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
     network = lab.network(nic.network)
-    is_ours = network.is_made_by_us
+    source = source_of(lab, network).attributes
     return {
         "mac": nic.mac,
         "address": str(nic.address.ip),
         "netmask": str(nic.address.netmask),
         "cidr": str(network.cidr),
-        "libvirt_network": network_name(lab.name, network.name) if is_ours else None,
-        "bridge": network.bridge if network.mode is NetworkMode.BRIDGED else None,
-        "device": network.bridge if network.mode is NetworkMode.MACVTAP else None,
+        # One of these three.
+        "libvirt_network": source.get("network"),
+        "bridge": source.get("bridge"),
+        "device": source.get("dev"),
     }

@@ -323,7 +323,7 @@ class LibvirtProvider:
         if self._connection is None or self._connection.is_dead:
             unreachable = self.why_unreachable()
             if unreachable is not None:
-                raise ProviderError(str(unreachable), hint=unreachable.hint)
+                raise unreachable.error()
         return self.libvirt
 
     def reset(self, record: LabRecord, node: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from stacklab.errors import LabError, ProviderError
+from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.process.command import Command, Result
 from stacklab.providers import registry
@@ -109,7 +109,7 @@ def console(
     if interactive:
         unreachable = provider.why_unreachable()
         if unreachable is not None:
-            raise ProviderError(str(unreachable), hint=unreachable.hint)
+            raise unreachable.error()
         argv = provider.console_argv(lab_record, chosen)
     elif follow:
         argv = ("tail", "-f", "-n", "50", str(provider.console_log(paths, chosen)))

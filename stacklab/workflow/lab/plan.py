@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from stacklab import doctor, installers
@@ -164,13 +164,15 @@ def _node_rows(
 ) -> tuple[Row, ...]:
     followed = {name: str(cost) for cost in _FOLLOWED for name in changes.names(Subject.NODE, cost)}
     getting_nics = changes.nodes_with_more_nics
-    states = _states_of_made(context, lab_record) if lab_record else {}
-    is_unknown = lab_record is not None and not context.states(lab_record)
+    all_states = context.states(lab_record) if lab_record else {}
+    states = _states_of_made(lab_record, all_states) if lab_record else {}
+    # Where the provider can't be asked, there are no states at all.
+    unknown = {one.name for one in lab_record.nodes} if lab_record and not all_states else set()
     rows: list[Row] = []
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)
         action = followed.get(node.name) or _ACTIONS.get(state, "make")
-        if is_unknown and lab_record is not None and lab_record.node(node.name) is not None:
+        if node.name in unknown:
             action = "not known"
         if state is NodeState.RUNNING and node.name in getting_nics:
             action = "plug NICs in"
@@ -186,9 +188,10 @@ def _addresses(node: Node) -> str:
     return ", ".join(str(nic.address.ip) for nic in node.nics)
 
 
-def _states_of_made(context: Context, lab_record: LabRecord) -> dict[str, NodeState]:
+def _states_of_made(
+    lab_record: LabRecord, all_states: Mapping[str, NodeState]
+) -> dict[str, NodeState]:
     """Return what nodes do, but for those half made: they are made again, whatever they do."""
-    all_states = context.states(lab_record)
     states: dict[str, NodeState] = {}
     for node in lab_record.nodes:
         if node.is_created and node.name in all_states:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklab import files
-from stacklab.errors import LabError, ProviderError
+from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
 from stacklab.model.state import NodeState
@@ -97,7 +97,7 @@ def refuse_unreachable(provider: Provider) -> None:
     """Raise ProviderError where a provider can't be asked; its service is started if need be."""
     unreachable = provider.why_unreachable(start=True)
     if unreachable is not None:
-        raise ProviderError(str(unreachable), hint=unreachable.hint)
+        raise unreachable.error()
 
 
 def _refuse_half_up(context: Context, record: LabRecord) -> None:

@@ -74,6 +74,8 @@ def run(
     """
     with _lock(context, lab.name) as paths:
         lab_record = _check_up(context, lab, paths)
+        # For mirrors that the spec, or this host, has got since lab.up.
+        host_guard.close(context, lab, paths)
         return run_held(
             context,
             lab,
@@ -100,8 +102,6 @@ def run_held(
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = inputs.stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
-    # For mirrors that the spec, or this host, has got since lab.up.
-    host_guard.close(context, lab, paths)
     serving.start(context, lab, paths)
     rendered, known = render_answers(context, lab, paths)
     digests = inputs.digests(stages, rendered)

@@ -301,8 +301,11 @@ def _started_by_us(
                 **context,
             )
         )
-    for name in services.quiet_launchers(place):
-        module = services.QUIET_LAUNCHERS[name]
+    for service in services.services_of(request.lab, place):
+        name = service.name
+        module = services.QUIET_LAUNCHERS.get(name)
+        if module is None:
+            continue
         files[services.launcher_of(name)] = ConfigFile(
             text=request.render("debian/quiet-launcher.py.j2", node, name=name, module=module),
             mode=0o755,

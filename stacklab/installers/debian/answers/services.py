@@ -49,11 +49,6 @@ def launcher_of(name: str) -> str:
     return f"/etc/stacklab/{name}" if name in QUIET_LAUNCHERS else f"/usr/bin/{name}"
 
 
-def quiet_launchers(place: CloudPlace) -> tuple[str, ...]:
-    """Return those services of a controller that a launcher of ours starts."""
-    return ("nova-api", "cinder-volume") if place.volume_types else ("nova-api",)
-
-
 def wsgi_of(place: CloudPlace) -> tuple[Wsgi, ...]:
     """Return the WSGI applications of a controller."""
     return (*_WSGI, _CINDER_WSGI) if place.volume_types else _WSGI
