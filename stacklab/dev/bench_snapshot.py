@@ -266,7 +266,9 @@ class _Run:
             NodeSize(
                 node=node,
                 memory_mib=_mib_on_disk(place.memory(node)),
-                disk_mib=_mib_on_disk(self._paths.frozen_disks / part.disk),
+                disk_mib=sum(
+                    _mib_on_disk(self._paths.frozen_disks / file) for file in part.disk_files
+                ),
                 raw_mib=raw_bytes[node] / _BYTES_PER_MIB,
             )
             for node, part in first.nodes.items()

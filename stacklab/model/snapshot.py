@@ -21,7 +21,15 @@ class NodePart:
     """What a snapshot has of one node."""
 
     disk: str  # file name of its frozen disk
+    # File names of the further disks that it has for itself, by the disks' names. Manifests of
+    # before they could be frozen do not say it: their nodes had none.
+    further_disks: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int = 0
+
+    @property
+    def disk_files(self) -> tuple[str, ...]:
+        """Return the file names of all its frozen disks."""
+        return (self.disk, *self.further_disks.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +96,7 @@ class SnapshotManifest:
     @property
     def disks(self) -> tuple[str, ...]:
         """Return the file names of the frozen disks."""
-        return tuple(part.disk for part in self.nodes.values())
+        return tuple(file for part in self.nodes.values() for file in part.disk_files)
 
 
 CODEC = Codec(SnapshotManifest)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from stacklab.providers.snapshot_maker import NodeDisks
+
 
 class RawMemory(Protocol):
     """Saves and restores all nodes of a lab at once, as somebody would by hand.
@@ -30,10 +32,10 @@ class RawMemory(Protocol):
         """Write the running nodes' memory into these files; the nodes are off then."""
         ...
 
-    def renew_disks(self, disks: Mapping[str, Path]) -> None:
-        """Cut all nodes' power, and give each an empty disk above the frozen one.
+    def renew_disks(self, disks: Mapping[str, NodeDisks]) -> None:
+        """Cut all nodes' power, and give each empty disks above the frozen ones.
 
-        What a node has written above the frozen disk is lost: a memory of that instant can be
+        What a node has written above the frozen disks is lost: a memory of that instant can be
         restored then, and no other one.
         """
         ...

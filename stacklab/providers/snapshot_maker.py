@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from stacklab.model.snapshot import Hardware, SnapshotKind
 from stacklab.paths import SnapshotPaths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDisks:
+    """The files under which a snapshot has the disks of one node."""
+
+    disk: Path
+    further: Mapping[str, Path] = field(default_factory=dict)  # by the disks' names
 
 
 class SnapshotMaker(Protocol):
@@ -28,6 +37,10 @@ class SnapshotMaker(Protocol):
         """Return how the names of frozen disks end: see providers.frozen_disks."""
         ...
 
+    def further_disks(self, node: str) -> Sequence[str]:
+        """Return the names of the disks that a node has for itself, beside the first one."""
+        ...
+
     def machine(self) -> Hardware | None:
         """Return what a snapshot's memory can only be restored on; None if it has no memory."""
         ...
@@ -46,20 +59,20 @@ class SnapshotMaker(Protocol):
         """
         ...
 
-    def store(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def store(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """Write the frozen nodes' memory, if any, and freeze their disks under these paths.
 
         Nodes are off then, with new disks above the frozen ones.
         """
         ...
 
-    def resume(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def resume(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """Undo `freeze`, or a `store` that was cut short: nodes go on, on their own disks.
 
         Here and in `restore`, nodes whose memory is not kept boot; it is not waited for.
         """
         ...
 
-    def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def restore(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """Bring the nodes to the snapshot's instant and let them go on, whatever they do now."""
         ...

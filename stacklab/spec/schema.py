@@ -144,7 +144,8 @@ class DiskSpec(Spec):
     shared: NetworkName | None = Field(
         default=None,
         description="The name of a disk that several nodes of the lab have; all of them declare "
-        "it with the same size. Nobody keeps them from writing at the same time.",
+        "it with the same size. Nobody keeps them from writing at the same time. A lab with one "
+        "has no snapshots.",
     )
 
 
@@ -181,7 +182,7 @@ class NodeSpec(Spec):
     )
     disks: tuple[DiskSpec, ...] | None = Field(
         default=None,
-        description="Of a VM: its disks beside that one. A lab with any has no snapshots.",
+        description="Of a VM: its disks beside that one.",
         json_schema_extra={"maxItems": MOST_DISKS},
     )
     nics: tuple[NicSpec, ...] = Field(

@@ -23,6 +23,7 @@ from stacklab.providers.containers import layers
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.machines import Machines
 from stacklab.providers.libvirt import disks as node_disks
+from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import bounded
 
 
@@ -51,6 +52,10 @@ class ContainersSnapshots:
         self._machines = machines
         self._shut_down_nodes = shut_down
         self._start = start
+
+    def further_disks(self, _node: str) -> Sequence[str]:
+        """See SnapshotMaker.further_disks: no spec gives a container any."""
+        return ()
 
     def machine(self) -> Hardware | None:
         """See SnapshotMaker.machine."""
@@ -87,11 +92,11 @@ class ContainersSnapshots:
         others = [node.name for node in self._lab.nodes if node.name not in controllers]
         return [names for names in (others, controllers) if names]
 
-    def store(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def store(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.store."""
 
         def freeze_disk(container: Container) -> None:
-            name, layer = container.name, disks[container.name]
+            name, layer = container.name, disks[container.name].disk
             node_disks.put_seed(place.seed(name), container.seed.read_bytes())
             layers.begin(layer, layers.under(self._paths, name))
             # Before the disk goes: a start that a killed command has left waiting is refused then.
@@ -100,11 +105,11 @@ class ContainersSnapshots:
 
         self._on_all(freeze_disk)
 
-    def resume(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def resume(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.resume."""
         # Some may have been asked to shut down, and be at it.
         self.freeze()
-        self._on_all(lambda container: self._take_back(container, disks[container.name]))
+        self._on_all(lambda container: self._take_back(container, disks[container.name].disk))
         self._start()
 
     def _take_back(self, container: Container, layer: Path) -> None:
@@ -114,12 +119,12 @@ class ContainersSnapshots:
         layers.lie_on(self._paths, container.name, layers.below(layer))
         layers.Layers(self._runner).remove([layer])
 
-    def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def restore(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.restore."""
 
         def replace_disk(container: Container) -> None:
             name = container.name
-            layers.lie_on(self._paths, name, disks[name])
+            layers.lie_on(self._paths, name, disks[name].disk)
             if container.directory.exists():
                 self._discard(container)
             node_disks.put_seed(container.seed, place.seed(name).read_bytes())

@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stacklab import files
-from stacklab.errors import LabError
+from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Node
 from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
 from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
+from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import qemu_img
 
 _KEPT_CONSOLE_BYTES = 256 * 1024
 _CONSOLE_S = 20.0
+_FROZEN_MODE = 0o444
+_OWN_MODE = 0o600
 
 
 def make_disks(
@@ -33,10 +36,39 @@ def make_disks(
     write_seed(disks.seed, identity)
 
 
-def renew_overlay(runner: Runner, disks: LibvirtNode, below: Path) -> None:
-    """Give a node that is off an empty overlay above that disk, in place of the one it has."""
-    disks.overlay.unlink(missing_ok=True)
-    runner.run(qemu_img.overlay(disks.overlay, below))
+def freeze(runner: Runner, disks: LibvirtNode, frozen: NodeDisks) -> None:
+    """Give a node that is off new overlays, above the disks that it had for itself."""
+    for disk, below in _with_frozen(disks, frozen):
+        disk.rename(below)
+        below.chmod(_FROZEN_MODE)
+        runner.run(qemu_img.overlay(disk, below))
+
+
+def take_back(disks: LibvirtNode, frozen: NodeDisks) -> None:
+    """Undo `freeze`, also one that was cut short: nothing was written above the disks yet."""
+    for disk, below in _with_frozen(disks, frozen):
+        if below.exists():
+            below.chmod(_OWN_MODE)
+            below.replace(disk)
+
+
+def renew_overlays(runner: Runner, disks: LibvirtNode, frozen: NodeDisks) -> None:
+    """Give a node that is off empty overlays above these disks, in place of what it has."""
+    for disk, below in _with_frozen(disks, frozen):
+        disk.unlink(missing_ok=True)
+        runner.run(qemu_img.overlay(disk, below))
+
+
+def _with_frozen(disks: LibvirtNode, frozen: NodeDisks) -> Sequence[tuple[Path, Path]]:
+    """Return each disk that a node has for itself, and its frozen one."""
+    if disks.disks.keys() != frozen.further.keys():
+        then, today = ", ".join(frozen.further) or "none", ", ".join(disks.disks) or "none"
+        raise ProviderError(
+            f"the further disks of {disks.name} are {today}, and those of its snapshot {then}",
+            hint=f"./invoke lab.snapshots {disks.domain.partition('_')[0]}",
+        )
+    further = [(path, frozen.further[name]) for name, path in disks.disks.items()]
+    return [(disks.overlay, frozen.disk), *further]
 
 
 def grow(runner: Runner, disks: LibvirtNode, node: Node) -> None:

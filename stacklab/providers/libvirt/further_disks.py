@@ -102,15 +102,21 @@ def remove_shared(paths: LabPaths, record: LabRecord) -> None:
 
 
 def refuse_snapshots(paths: LabPaths, record: LabRecord) -> None:
-    """Raise ProviderError for a lab with further disks: a snapshot would leave them out."""
-    having = []
+    """Raise ProviderError for a lab with shared disks, which no snapshot can hold.
+
+    A node's own disk is frozen below a new qcow2, and QEMU lets several nodes write to raw only.
+    """
+    sharing: dict[str, list[str]] = {}  # nodes by their shared disk
     for node in record.nodes:
-        recorded = node_of(paths, node)
-        if recorded.disks or recorded.shared_disks:
-            having.append(node.name)
-    if having:
-        raise ProviderError(
-            f"lab {record.name} can't have snapshots: {', '.join(having)} would go back to it "
-            "with `disks` that went on",
-            hint=f"./invoke lab.rebuild {record.name} makes its nodes anew",
-        )
+        for name in node_of(paths, node).shared_disks:
+            sharing.setdefault(name, []).append(node.name)
+    if not sharing:
+        return
+    shared = "; ".join(f"{name}, shared by {', '.join(nodes)}" for name, nodes in sharing.items())
+    raise ProviderError(
+        f"lab {record.name} can't have snapshots because of its shared disks ({shared}): a disk "
+        "that several nodes write to is raw, and only qcow2 can be frozen, so its nodes would go "
+        "back to a disk that went on",
+        hint=f"./invoke lab.rebuild {record.name} makes nodes and disks anew; or give each node a "
+        "disk of its own in the spec",
+    )

@@ -363,7 +363,7 @@ class LibvirtProvider:
         return LibvirtFaults(self.libvirt, self._site.runner, self._site.host.lab(lab), record)
 
     def snapshots(self, lab: Lab, record: LabRecord) -> LibvirtSnapshots:
-        """See Snapshots.snapshots; raises ProviderError for a lab with further disks."""
+        """See Snapshots.snapshots; raises ProviderError for a lab with shared disks."""
         further_disks.refuse_snapshots(self._lab_paths(record), record)
         return LibvirtSnapshots(
             self._site.runner,

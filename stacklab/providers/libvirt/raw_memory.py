@@ -9,6 +9,7 @@ from pathlib import Path
 from stacklab.process.command import Command, Runner
 from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
+from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import bounded
 from stacklab.tools.libvirt.connection import URI
 
@@ -32,11 +33,11 @@ class LibvirtRawMemory:
         """See RawMemory.save."""
         self._virsh_all(lambda node: ("save", node.domain, str(files[node.name])))
 
-    def renew_disks(self, disks: Mapping[str, Path]) -> None:
+    def renew_disks(self, disks: Mapping[str, NodeDisks]) -> None:
         """See RawMemory.renew_disks."""
         self._power_off_all()
         for node in self._nodes:
-            node_disks.renew_overlay(self._runner, node, disks[node.name])
+            node_disks.renew_overlays(self._runner, node, disks[node.name])
 
     def restore(self, files: Mapping[str, Path]) -> None:
         """See RawMemory.restore."""

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from stacklab.errors import ProviderError
@@ -23,8 +22,9 @@ from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt import overlays
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
 from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
+from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.record import LabRecord
-from stacklab.tools import bounded, qemu_img
+from stacklab.tools import bounded
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.libvirt import xml as libvirt_xml
 from stacklab.tools.libvirt.memory import LibvirtMemory
@@ -32,7 +32,6 @@ from stacklab.tools.libvirt.memory import LibvirtMemory
 _POLL_S = 0.2
 # libvirt goes on writing for a command that was killed.
 _JOB_S = 600.0
-_FROZEN_MODE = 0o444
 _T = TypeVar("_T")
 
 
@@ -71,6 +70,10 @@ class LibvirtSnapshots:
         self._make_networks = make_networks
         self._nodes = [node_of(self._paths, node) for node in record.nodes]
 
+    def further_disks(self, node: str) -> Sequence[str]:
+        """See SnapshotMaker.further_disks."""
+        return [disk for one in self._nodes if one.name == node for disk in one.disks]
+
     def machine(self) -> Hardware:
         """See SnapshotMaker.machine."""
         return self._ask(lambda libvirt: hardware_of(libvirt, self._accelerator))
@@ -92,7 +95,7 @@ class LibvirtSnapshots:
         self._on_all(pause)
         return max(moments) - min(moments)
 
-    def store(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def store(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.store."""
 
         def save(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
@@ -100,16 +103,16 @@ class LibvirtSnapshots:
             node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             libvirt.save_memory(node.uuid, place.memory(node.name))
             node_disks.keep_console(self._paths.console(node.name), place.console(node.name))
-            self._freeze_disk(node, disks[node.name])
+            node_disks.freeze(self._runner, node, disks[node.name])
 
         self._on_all(save)
 
-    def resume(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def resume(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.resume."""
 
         def thaw(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
             self._wait_for_job(libvirt, node)
-            _take_disk_back(node, disks[node.name])
+            node_disks.take_back(node, disks[node.name])
             state = libvirt.state(node.uuid)
             memory = place.memory(node.name)
             if state is NodeState.OFF and memory.exists():
@@ -120,13 +123,13 @@ class LibvirtSnapshots:
         self._on_all(thaw)
         self._resume_all()
 
-    def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+    def restore(self, place: SnapshotPaths, disks: Mapping[str, NodeDisks]) -> None:
         """See SnapshotMaker.restore."""
         self._power_off_all()
         self._make_networks()
 
         def start(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
-            node_disks.renew_overlay(self._runner, node, disks[node.name])
+            node_disks.renew_overlays(self._runner, node, disks[node.name])
             node_disks.put_seed(node.seed, place.seed(node.name).read_bytes())
             node_disks.empty_console(self._paths.console(node.name))
             xml = place.domain(node.name).read_text()
@@ -149,12 +152,6 @@ class LibvirtSnapshots:
 
     def _power_off_all(self) -> None:
         self._on_all(lambda node, libvirt: libvirt.power_off(node.uuid))
-
-    def _freeze_disk(self, node: LibvirtNode, frozen: Path) -> None:
-        """Give a node that is off a new overlay, above the disk that it had."""
-        node.overlay.rename(frozen)
-        frozen.chmod(_FROZEN_MODE)
-        self._runner.run(qemu_img.overlay(node.overlay, frozen))
 
     def _resume_all(self) -> None:
         def resume(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
@@ -186,10 +183,3 @@ class LibvirtSnapshots:
             functools.partial(self._ask, functools.partial(work, node)) for node in self._nodes
         ]
         bounded.together(calls, name="snapshot")
-
-
-def _take_disk_back(node: LibvirtNode, frozen: Path) -> None:
-    """Undo the freezing of a disk: nothing was written above it yet."""
-    if frozen.exists():
-        frozen.chmod(0o600)
-        frozen.replace(node.overlay)

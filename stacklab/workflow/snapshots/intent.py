@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from stacklab import files
 from stacklab.codec import Codec
 from stacklab.errors import LabError
 from stacklab.paths import LabPaths
+from stacklab.providers.snapshot_maker import NodeDisks
 
 
 class Doing(StrEnum):
@@ -34,13 +35,26 @@ class Intent:
     doing: Doing
     snapshot: str
     disks: Mapping[str, str]  # node -> file name of its frozen disk; of no use to DELETE
+    # node -> further disk -> the same of that one; commands of before wrote none.
+    further_disks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def frozen(self, paths: LabPaths) -> Mapping[str, Path]:
+    def frozen(self, paths: LabPaths) -> Mapping[str, NodeDisks]:
         """Return the frozen disks by node."""
-        return {node: paths.frozen_disks / Path(name).name for node, name in self.disks.items()}
+        return {node: self._of_node(paths, node) for node in self.disks}
+
+    def _of_node(self, paths: LabPaths, node: str) -> NodeDisks:
+        further = self.further_disks.get(node, {})
+        return NodeDisks(
+            disk=_frozen_file(paths, self.disks[node]),
+            further={name: _frozen_file(paths, file) for name, file in further.items()},
+        )
 
 
 _CODEC = Codec(Intent)
+
+
+def _frozen_file(paths: LabPaths, name: str) -> Path:
+    return paths.frozen_disks / Path(name).name
 
 
 def write(paths: LabPaths, intent: Intent) -> None:

@@ -46,8 +46,12 @@ def restore(context: Context, name: str, snapshot: str) -> SnapshotManifest:
 
 def intent_of(manifest: SnapshotManifest) -> Intent:
     """Return what is about to be done with a snapshot that is restored."""
-    disks = {node: part.disk for node, part in manifest.nodes.items()}
-    return Intent(doing=Doing.RESTORE, snapshot=manifest.name, disks=disks)
+    return Intent(
+        doing=Doing.RESTORE,
+        snapshot=manifest.name,
+        disks={node: part.disk for node, part in manifest.nodes.items()},
+        further_disks={node: part.further_disks for node, part in manifest.nodes.items()},
+    )
 
 
 def restore_held(
@@ -113,7 +117,8 @@ def refuse_incomplete(context: Context, place: SnapshotPaths, manifest: Snapshot
     if images.by_key(context.host, manifest.image) is None:
         raise _cannot(place, f"its base image {manifest.image} is not on this host any more")
     for node, part in manifest.nodes.items():
-        for path in (place.lab.frozen_disks / part.disk, place.seed(node), place.files):
+        disks = [place.lab.frozen_disks / file for file in part.disk_files]
+        for path in (*disks, place.seed(node), place.files):
             _refuse_missing(place, path)
         if manifest.kind is SnapshotKind.MEMORY:
             _refuse_other_memory(place, node, part)

@@ -6,7 +6,6 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import LabError
@@ -15,7 +14,7 @@ from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.providers.contract import Provider, Snapshots, lacking
-from stacklab.providers.snapshot_maker import SnapshotMaker
+from stacklab.providers.snapshot_maker import NodeDisks, SnapshotMaker
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab.ending import close_connections
@@ -133,14 +132,10 @@ class _Saving:
         self._place = place
         self._maker = maker
         self._began = 0.0  # by the monotonic clock, when the nodes were stopped
-        # No other snapshot ever has a disk of that name: memory can't meet the wrong one.
-        generation = secrets.token_hex(4)
-        suffix = maker.disk_suffix
-        self._disk_names = {node.name: f"{generation}-{node.name}{suffix}" for node in record.nodes}
 
     def run(self) -> SnapshotManifest:
         """Make the snapshot."""
-        wanted = Intent(doing=Doing.SAVE, snapshot=self._place.name, disks=self._disk_names)
+        wanted = self._intent()
         disks = wanted.frozen(self._paths)
         # Before anything is made: the next command removes what a kill leaves of it.
         intent.write(self._paths, wanted)
@@ -157,6 +152,24 @@ class _Saving:
         manifest = self._settle(manifest)
         intent.forget(self._paths)
         return manifest
+
+    def _intent(self) -> Intent:
+        """Return what is about to be done, with the names that the frozen disks will have."""
+        # No other snapshot ever has a disk of that name: memory can't meet the wrong one.
+        generation = secrets.token_hex(4)
+        suffix = self._maker.disk_suffix
+        disks, further_disks = {}, {}
+        for node in [node.name for node in self._record.nodes]:
+            disks[node] = f"{generation}-{node}{suffix}"
+            names = self._maker.further_disks(node)
+            # No node's name has a dot in it.
+            further_disks[node] = {name: f"{generation}-{node}.{name}{suffix}" for name in names}
+        return Intent(
+            doing=Doing.SAVE,
+            snapshot=self._place.name,
+            disks=disks,
+            further_disks=further_disks,
+        )
 
     def _note_running(self, wanted: Intent) -> None:
         """Say that the nodes run: what they do from here on is not to be undone any more."""
@@ -188,7 +201,7 @@ class _Saving:
         store.write(self._place, manifest)
         return manifest
 
-    def _save_and_go_on(self, disks: Mapping[str, Path]) -> SnapshotManifest:
+    def _save_and_go_on(self, disks: Mapping[str, NodeDisks]) -> SnapshotManifest:
         progress = self._context.progress
         machine = self._maker.machine()
         if self._maker.kind is SnapshotKind.DISKS:
@@ -217,10 +230,13 @@ class _Saving:
             self._maker.restore(self._place, disks)
         return dataclasses.replace(manifest, paused_s=time.monotonic() - self._began)
 
-    def _part(self, node: str, disk: Path) -> NodePart:
-        if self._maker.kind is SnapshotKind.DISKS:
-            return NodePart(disk=disk.name)
-        return NodePart(disk=disk.name, memory_bytes=self._place.memory(node).stat().st_size)
+    def _part(self, node: str, disks: NodeDisks) -> NodePart:
+        has_memory = self._maker.kind is SnapshotKind.MEMORY
+        return NodePart(
+            disk=disks.disk.name,
+            further_disks={name: path.name for name, path in disks.further.items()},
+            memory_bytes=self._place.memory(node).stat().st_size if has_memory else 0,
+        )
 
 
 def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted: Intent) -> str:

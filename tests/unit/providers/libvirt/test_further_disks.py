@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from stacklab.paths import HostPaths
 from stacklab.process.command import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import registry
+from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import node_of
+from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.record import LabRecord, NodeRecord
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener, make_provider
@@ -169,10 +172,64 @@ def test_a_shared_disk_goes_once_all_of_its_nodes_are_made_anew(stage: Stage) ->
     assert stage.listener.heard == []
 
 
-def test_a_lab_with_further_disks_has_no_snapshots(stage: Stage) -> None:
-    with pytest.raises(ProviderError, match="controller, compute1 would go back to it") as caught:
+def test_a_lab_with_a_shared_disk_has_no_snapshots(stage: Stage) -> None:
+    with pytest.raises(ProviderError, match="quorum, shared by controller, compute1") as caught:
         stage.provider.snapshots(stage.lab, stage.record)
-    assert caught.value.hint == "./invoke lab.rebuild trio makes its nodes anew"
+    assert str(caught.value.hint).startswith("./invoke lab.rebuild trio makes nodes and disks anew")
+
+
+# --- what snapshots freeze
+
+
+def frozen_of(stage: Stage, node: str, *further: str) -> NodeDisks:
+    """The names that a snapshot gives to a node's disks."""
+    paths = stage.paths.frozen_disks
+    paths.mkdir(parents=True, exist_ok=True)
+    return NodeDisks(
+        disk=paths / f"f00-{node}.qcow2",
+        further={name: paths / f"f00-{node}.{name}.qcow2" for name in further},
+    )
+
+
+def test_a_node_s_own_disks_are_frozen_below_new_ones_and_the_shared_one_is_left_alone(
+    stage: Stage,
+) -> None:
+    recorded = node_of(stage.paths, stage.recorded("controller"))
+    recorded.disks["disk1"].write_text("precious")
+    frozen = frozen_of(stage, "controller", "disk1")
+    stage.runner.argvs.clear()
+    node_disks.freeze(stage.runner, recorded, frozen)
+    assert frozen.further["disk1"].read_text() == "precious"
+    assert stat.S_IMODE(frozen.further["disk1"].stat().st_mode) == 0o444
+    assert stage.volumes == ALL
+    bases = {argv[-1]: argv[argv.index("-b") + 1] for argv in stage.runner.argvs}
+    assert bases == {
+        str(recorded.overlay): str(frozen.disk),
+        str(recorded.disks["disk1"]): str(frozen.further["disk1"]),
+    }
+
+
+def test_what_was_frozen_in_part_is_taken_back(stage: Stage) -> None:
+    recorded = node_of(stage.paths, stage.recorded("controller"))
+    recorded.disks["disk1"].write_text("precious")
+    frozen = frozen_of(stage, "controller", "disk1")
+    # A kill between this and the new disk above it; the first disk is as it was.
+    recorded.disks["disk1"].rename(frozen.further["disk1"])
+    for _ in range(2):
+        node_disks.take_back(recorded, frozen)
+        assert recorded.disks["disk1"].read_text() == "precious"
+        assert stage.volumes == ALL
+
+
+@pytest.mark.parametrize("further", [(), ("disk2",), ("disk1", "disk2")])
+def test_a_snapshot_of_other_disks_than_the_node_has_touches_none(
+    stage: Stage, further: tuple[str, ...]
+) -> None:
+    recorded = node_of(stage.paths, stage.recorded("controller"))
+    frozen = frozen_of(stage, "controller", *further)
+    with pytest.raises(ProviderError, match="the further disks of controller are disk1, and those"):
+        node_disks.renew_overlays(stage.runner, recorded, frozen)
+    assert stage.volumes == ALL
 
 
 # --- the record

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from ipaddress import IPv4Network
 
-from stacklab.model.lab import Disk, Lab, Size
+from stacklab.model.lab import Disk, DiskBus, Lab, Size
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import make_lab
 
@@ -60,6 +60,9 @@ OTHER_IMAGE = dataclasses.replace(LAB, images=("ubuntu-14.04",))
 QUORUM = Disk(name="quorum", size=Size(64), serial="quorum", is_shared=True)
 OWN = Disk(name="disk1", size=Size(1024), serial="disk1")
 SHARING = with_node(with_node(LAB, "compute1", disks=(OWN, QUORUM)), "compute2", disks=(QUORUM,))
+# Nodes that have two disks, one, and none for themselves.
+SECOND = Disk(name="disk2", size=Size(64), bus=DiskBus.SCSI, serial="second")
+WITH_DISKS = with_node(with_node(LAB, "compute1", disks=(OWN, SECOND)), "compute2", disks=(OWN,))
 MORE_DISKS = with_node(SHARING, "compute2", disks=(OWN, QUORUM))
 
 # compute3 is new, compute1 has more memory, and compute2 is gone.

@@ -80,11 +80,11 @@ def test_disks_that_the_spec_lacks_go(up: FakeHost) -> None:
     assert not shared(up).exists()
 
 
-def test_a_snapshot_is_refused_before_anything_is_paused(up: FakeHost) -> None:
+def test_a_snapshot_of_a_shared_disk_is_refused_before_anything_is_paused(up: FakeHost) -> None:
     up.libvirt.calls.clear()
-    with pytest.raises(ProviderError, match="compute1, compute2 would go back to it") as caught:
+    with pytest.raises(ProviderError, match="quorum, shared by compute1, compute2") as caught:
         saving.save(up.context, "trio", "clean")
-    assert caught.value.hint == "./invoke lab.rebuild trio makes its nodes anew"
+    assert str(caught.value.hint).startswith("./invoke lab.rebuild trio makes nodes and disks anew")
     assert not [call for call in up.libvirt.calls if call[0] == "pause"]
     assert not up.lab().snapshots.exists()
 

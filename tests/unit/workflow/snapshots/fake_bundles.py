@@ -160,8 +160,8 @@ def memory_in(path: Path) -> str:
 class RealGuests(Guests):
     """Guests on disks with real headers, by real XML; see Guests."""
 
-    def _chain(self, uuid: str) -> str:
-        text, path = "", self._overlay(uuid)
+    def _chain_of(self, disk: Path) -> str:
+        text, path = "", disk
         while path.exists() and path.parent != self.host.paths.images:
             counters = path.read_bytes()[_HEADER_BYTES:].decode()
             text = counters + text

@@ -65,7 +65,7 @@ class Killer:
 
 
 class Guests(FakeLibvirt):
-    """What runs has a counter in its memory and on its disk; the two must always agree."""
+    """What runs has a counter in its memory and on each of its disks; they must always agree."""
 
     def __init__(self, host: FakeHost, killer: Killer) -> None:
         super().__init__()
@@ -73,12 +73,18 @@ class Guests(FakeLibvirt):
         self.killer = killer
         self.memory: dict[str, str] = {}  # of domains that are on
 
-    def _overlay(self, uuid: str) -> Path:
-        return self.host.paths.volumes / f"{self.names[uuid]}.qcow2"
+    def disks(self, uuid: str) -> list[Path]:
+        """The disk that it boots from, and further ones."""
+        volumes, name = self.host.paths.volumes, self.names[uuid]
+        return [volumes / f"{name}.qcow2", *sorted(volumes.glob(f"{name}.disk*.qcow2"))]
 
     def _chain(self, uuid: str) -> str:
-        """Everything that the disk holds: the counters on it and on what lies below it."""
-        text, path = "", self._overlay(uuid)
+        """Everything that its disks hold, one after the other."""
+        return "".join(self._chain_of(disk) for disk in self.disks(uuid))
+
+    def _chain_of(self, disk: Path) -> str:
+        """Everything that a disk holds: the counters on it and on what lies below it."""
+        text, path = "", disk
         while path.exists() and path.parent != self.host.paths.images:
             first, _, counters = path.read_text().partition("\n")
             text = f"\n{counters}{text}" if counters else text
@@ -89,8 +95,9 @@ class Guests(FakeLibvirt):
         """Let each guest that runs write a number."""
         for uuid, state in self.states.items():
             if state is NodeState.RUNNING:
-                with self._overlay(uuid).open("a") as disk:
-                    disk.write(f"\n{count}")
+                for path in self.disks(uuid):
+                    with path.open("a") as disk:
+                        disk.write(f"\n{count}")
                 self.memory[uuid] = self._chain(uuid)
 
     def assert_whole(self) -> None:

@@ -14,6 +14,7 @@ from stacklab.providers import frozen_disks
 from stacklab.workflow.lab import ending
 from stacklab.workflow.snapshots import listing, restarting, store
 from tests.unit.workflow.fake_host import FakeHost
+from tests.unit.workflow.lab.changing import WITH_DISKS
 from tests.unit.workflow.snapshots.fake_guests import (
     Guests,
     Killed,
@@ -26,9 +27,12 @@ from tests.unit.workflow.snapshots.fake_guests import (
 
 @pytest.fixture
 def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
-    """The lab trio is up, its guests have written 1, and each change of a file is a step."""
+    """The lab trio is up, its guests have written 1, and each change of a file is a step.
+
+    Two of its nodes have further disks, and one has none.
+    """
     made = install_with_files(host, monkeypatch)
-    host.up()
+    host.up(WITH_DISKS)
     made.work(1)
     return made
 
@@ -52,7 +56,7 @@ def left_over(host: FakeHost) -> set[str]:
         for node, part in manifest.nodes.items():
             belongs |= {place.memory(node), place.domain(node), place.seed(node)}
             belongs.add(place.console(node))
-            disks.append(paths.frozen_disks / part.disk)
+            disks += [paths.frozen_disks / file for file in part.disk_files]
     belongs |= frozen_disks.needed(disks, paths, host.runner)
     there = [*host.paths.volumes.rglob("*"), *paths.snapshots.rglob("*")]
     return {str(path) for path in there if path.is_file() and path not in belongs}

@@ -92,12 +92,12 @@ def test_a_lab_comes_back_as_lab_up_left_it(host: FakeHost, guests: Guests) -> N
     assert why_cold(host) == ""
 
 
-def test_a_lab_with_further_disks_has_none_which_is_said(host: FakeHost, guests: Guests) -> None:
+def test_a_lab_with_a_shared_disk_has_none_which_is_said(host: FakeHost, guests: Guests) -> None:
     assert up(host, SHARING).came_from is None
     assert_none_is_kept(host)
     said = [text for _, text in host.listener.heard if text.startswith("no pristine snapshot")]
     assert len(said) == 1
-    assert "lab trio can't have snapshots: compute1, compute2 would go back" in said[0]
+    assert "lab trio can't have snapshots because of its shared disks (quorum" in said[0]
 
 
 def test_a_rebuild_takes_it_whatever_was_done(host: FakeHost, guests: Guests) -> None:
