@@ -118,7 +118,7 @@ class LibvirtBundles:
             raise ValueError("it is not on record")
         node, ours = lab.node(name), node_of(paths, recorded)
         if node.disks or ours.disks or ours.shared_disks:
-            raise ValueError("it has further disks, which no snapshot holds")
+            raise ValueError("it has further disks, which no bundle carries")
         accelerator = self._site.accelerator()
         return NodeHere(
             name=ours.domain,

@@ -136,6 +136,9 @@ def _problems(index: BundleIndex) -> Iterator[str]:
     if manifest.nodes.keys() != index.chains.keys() or not manifest.nodes:
         yield "it has not a chain of disks for each node"
         return
+    for node, part in manifest.nodes.items():
+        if part.further_disks:
+            yield f"{node} has further disks, which no bundle carries"
     yield from _problems_of_disks(index)
     yield from _problems_of_members(index)
 

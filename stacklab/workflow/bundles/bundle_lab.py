@@ -74,7 +74,7 @@ def read(tar: Path, *, home: Path, lab: str) -> LabFiles:
     }:
         raise ForeignFiles("the lab's record and its spec name different nodes")
     if any(node.disks for node in made.nodes):
-        raise ForeignFiles("the lab has further disks, which no snapshot holds")
+        raise ForeignFiles("the lab has further disks, which no bundle carries")
     return LabFiles(record=record, made=made, contents=contents)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def export(
         raise LabError(f"{target} is not a regular file: left alone", hint=hint)
     with context.lab_lock(name) as paths:
         manifest = store.read(paths, snapshot)
+        _refuse_further_disks(manifest)
         place = paths.snapshot(snapshot)
         maker = maker_for(context, manifest)
         stored = _stored_image(context, manifest)
@@ -90,18 +91,35 @@ def key(context: Context, name: str, snapshot: str, load: Callable[[str], Lab]) 
     place = paths.snapshot(snapshot)
     if place.manifest.exists():
         manifest = store.read(paths, snapshot)
+        _refuse_further_disks(manifest)
         maker_for(context, manifest)  # raises where there are no bundles
         files = _read_files(place, context.host.root)
         return bundle.cache_key(
             files.made, snapshot, image=manifest.image, hardware=manifest.hardware
         )
     lab = kinds.as_on_host(context, load(name))
+    _refuse_nodes_with_disks(lab.name, [node.name for node in lab.nodes if node.disks])
     provider = context.provider(of_new=lab)
     saving.refuse_unreachable(provider)
     if not isinstance(provider, Bundles):
         raise lacking(provider, name, "bundles", hint=f"./invoke lab.up {name} --as vms")
     hardware = provider.bundles().hardware()
     return bundle.cache_key(lab, snapshot, image=_image_of_today(context, lab), hardware=hardware)
+
+
+def _refuse_further_disks(manifest: SnapshotManifest) -> None:
+    """Raise LabError for a snapshot with disks that no bundle carries."""
+    nodes = manifest.nodes.items()
+    _refuse_nodes_with_disks(manifest.lab, [node for node, part in nodes if part.further_disks])
+
+
+def _refuse_nodes_with_disks(lab: str, nodes: Sequence[str]) -> None:
+    if nodes:
+        raise LabError(
+            f"lab {lab} can't be exported: a bundle does not carry the further disks of "
+            f"{', '.join(nodes)}; snapshots on this host hold them",
+            hint=f"./invoke lab.restore {lab} SNAPSHOT, on this host",
+        )
 
 
 def _image_of_today(context: Context, lab: Lab) -> str:

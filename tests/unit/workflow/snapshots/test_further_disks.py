@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stacklab.errors import LabError
 from stacklab.model.lab import Disk, Lab, Size
 from stacklab.process.command import Command, Result
+from stacklab.workflow.bundles import exporting
 from stacklab.workflow.context import read_own
 from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
@@ -243,3 +245,21 @@ def test_it_is_not_for_a_spec_with_other_disks(host: FakeHost, kept: Guests) -> 
     assert outcome.came_from is None
     assert "a cold start: the spec changed" in str(host.listener.heard)
     assert further(host) == FURTHER - {"trio_compute1.disk2.qcow2"}
+
+
+# --- bundles
+
+
+def test_it_can_not_be_exported_which_is_said_of_bundles_alone(
+    host: FakeHost, guests: Guests, tmp_path: Path
+) -> None:
+    save(host)
+    target = tmp_path / "bundle"
+    match = "a bundle does not carry the further disks of compute1, compute2; snapshots on"
+    with pytest.raises(LabError, match=match) as caught:
+        exporting.export(host.context, "trio", "first", target, with_image=False)
+    assert caught.value.hint == "./invoke lab.restore trio SNAPSHOT, on this host"
+    assert not target.exists()
+    for snapshot in ("first", "later"):
+        with pytest.raises(LabError, match=match):
+            exporting.key(host.context, "trio", snapshot, lambda _name: WITH_DISKS)

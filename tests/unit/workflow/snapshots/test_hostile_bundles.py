@@ -215,6 +215,12 @@ def test_an_index_without_end(there: There) -> None:
         (lambda index: index["chains"].pop("compute1"), "a chain of disks for each node"),
         (lambda index: index["chains"].update(compute1=["../../x.qcow2"]), "do not begin"),
         (lambda index: index["chains"]["compute1"].append("../x.qcow2"), "can't be a disk"),
+        (
+            lambda index: index["manifest"]["nodes"]["compute1"].update(
+                further_disks={"disk1": "x.qcow2"}
+            ),
+            "compute1 has further disks, which no bundle carries",
+        ),
         (lambda index: index["image"].update(sha256="0"), "no size or digest"),
         (lambda index: index["image"].update(bytes=7), "another one than its index says"),
     ],
