@@ -92,7 +92,9 @@ def _find_running(context: Context, name: str) -> RunningLab:
         states = context.states(record) if record else {}
     except ProviderError:
         states = {}  # ssh may well answer
-    if states and NodeState.RUNNING not in states.values():
+    # One of which nobody can tell may run.
+    all_states = [states.get(node.name, NodeState.RUNNING) for node in lab.nodes]
+    if NodeState.RUNNING not in all_states:
         raise LabError(
             f"lab {name} is not up: none of its nodes runs", hint=f"./invoke lab.up {name}"
         )

@@ -184,6 +184,15 @@ class Console(Protocol):
 
 
 @runtime_checkable
+class PartialStates(Protocol):
+    """What some nodes do, also while the provider can't be asked."""
+
+    def known_states(self, record: LabRecord) -> Mapping[str, NodeState]:
+        """Return the states of those nodes; raises ProviderError if it can't look."""
+        ...
+
+
+@runtime_checkable
 class Resets(Protocol):
     """A reset button."""
 

@@ -20,7 +20,7 @@ from stacklab.paths import HostPaths, LabPaths
 from stacklab.process.command import Command, Piping
 from stacklab.progress import Progress
 from stacklab.providers import registry
-from stacklab.providers.contract import HostServices, Orphans, Provider
+from stacklab.providers.contract import HostServices, Orphans, PartialStates, Provider
 from stacklab.record import LabRecord
 from stacklab.spec.lab_search import known as known_labs
 from stacklab.tools.host import accelerator
@@ -74,14 +74,14 @@ class Context:
         return unreachable.why if unreachable else None
 
     def states(self, record: LabRecord) -> Mapping[str, NodeState]:
-        """Return what a lab's nodes do; {} where its provider can't be asked.
+        """Return what a lab's nodes do, without those of which nobody can tell now.
 
         Starts nothing for that.
         """
         provider = self.provider(record)
-        if provider.why_unreachable() is not None:
-            return {}
-        return provider.status(record)
+        if provider.why_unreachable() is None:
+            return provider.status(record)
+        return provider.known_states(record) if isinstance(provider, PartialStates) else {}
 
     def close(self) -> None:
         """End the connections of this process."""

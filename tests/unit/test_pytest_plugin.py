@@ -183,6 +183,12 @@ def test_a_lab_with_a_node_that_is_off_is_for_the_tests_to_judge(
     run(pytester, "--lab", "trio").assert_outcomes(passed=1)
 
 
+def test_a_node_of_which_nobody_can_tell_may_run(pytester: pytest.Pytester, lab: Nodes) -> None:
+    lab.context.known = {"compute1": NodeState.OFF}  # type: ignore[attr-defined]
+    pytester.makepyfile("def test_mine(lab): assert lab.name == 'trio'")
+    run(pytester, "--lab", "trio").assert_outcomes(passed=1)
+
+
 def test_a_name_that_is_none_is_refused(pytester: pytest.Pytester, lab: Nodes) -> None:
     assert "is no lab's name" in run(pytester, "--lab", "../x").stderr.str()
 

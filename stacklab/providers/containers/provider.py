@@ -197,14 +197,17 @@ class ContainersProvider:
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """See Provider.status."""
-        containers, vms = self._split(record, [node.name for node in record.nodes])
-        states: dict[str, NodeState] = {}
-        if vms:
-            states.update(self._vms.status(handles.only_vms(record)))
-        machines = self._machines(record)
-        for container in containers:
-            states[container.name] = machines.state(container)
+        states = dict(self.known_states(record))
+        vms = handles.only_vms(record)
+        if vms.nodes:
+            states.update(self._vms.status(vms))
         return {node.name: states[node.name] for node in record.nodes}
+
+    def known_states(self, record: LabRecord) -> Mapping[str, NodeState]:
+        """See PartialStates: cgroups tell what containers do, and libvirt only what VMs do."""
+        containers, _ = self._split(record, [node.name for node in record.nodes])
+        machines = self._machines(record)
+        return {container.name: machines.state(container) for container in containers}
 
     def reset(self, record: LabRecord, node: str) -> None:
         """See Resets.reset."""

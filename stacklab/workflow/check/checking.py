@@ -231,7 +231,7 @@ class _Nodes:
         self._hint = "./invoke doctor"
 
     def states(self) -> States:
-        """Return each node's state; {} while the provider can't be asked."""
+        """Return the nodes' states, without those of which nobody can tell now."""
         if self._record is None:
             return {}
         try:
@@ -239,7 +239,7 @@ class _Nodes:
         except ProviderError as error:
             self._why_not, self._hint = error.message, error.hint or ""
             return {}
-        if not states:
+        if len(states) < len(self._record.nodes):
             unreachable = self._provider.why_unreachable()
             if unreachable is not None:
                 self._why_not, self._hint = str(unreachable), unreachable.hint

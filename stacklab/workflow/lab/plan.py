@@ -137,7 +137,7 @@ def _memory_rows(context: Context, lab: Lab, lab_record: LabRecord | None) -> tu
 
 
 def _service_rows(context: Context, lab_record: LabRecord | None) -> tuple[Row, ...]:
-    """Return what of this host does not answer, so that nobody knows what the lab's nodes do."""
+    """Return which service of this host does not answer: `lab.up` starts it first."""
     unreachable = context.provider(lab_record).why_unreachable() if lab_record else None
     if unreachable is None:
         return ()
@@ -166,8 +166,8 @@ def _node_rows(
     getting_nics = changes.nodes_with_more_nics
     all_states = context.states(lab_record) if lab_record else {}
     states = _states_of_made(lab_record, all_states) if lab_record else {}
-    # Where the provider can't be asked, there are no states at all.
-    unknown = {one.name for one in lab_record.nodes} if lab_record and not all_states else set()
+    on_record = {node.name for node in lab_record.nodes} if lab_record else set()
+    unknown = on_record - set(all_states)
     rows: list[Row] = []
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)

@@ -259,15 +259,13 @@ class _Collecting:
             return None
 
     def _read_states(self, lab_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
-        """Return what the nodes do, and why their provider can't be asked."""
-        provider = self._context.provider(lab_record)
-        unreachable = provider.why_unreachable()
-        if unreachable is not None:
-            return {}, str(unreachable)
+        """Return what is known of what the nodes do, and why their provider can't be asked."""
+        unreachable = self._context.provider(lab_record).why_unreachable()
+        why_not = str(unreachable) if unreachable else ""
         try:
-            return (provider.status(lab_record) if lab_record else {}), ""
+            return (self._context.states(lab_record) if lab_record else {}), why_not
         except ProviderError as error:
-            return {}, error.message
+            return {}, why_not or error.message
 
     def _fetch_node(self, name: str, states: Mapping[str, NodeState]) -> logs_node.NodeLogs:
         with self._context.progress.stage(name, "logs"):

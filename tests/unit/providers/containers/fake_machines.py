@@ -212,9 +212,13 @@ class Site:
         assert recorded is not None
         return recorded.handle["uuid"]
 
-    def connect(self) -> None:
-        """Have the containers provider be one whose VMs are this host's libvirt's."""
+    def connect(self, *, is_cut: bool = False) -> None:
+        """Have the containers provider be one whose VMs are this host's libvirt's.
+
+        With `is_cut`, libvirtd does not answer.
+        """
         host = self.host
+        libvirt = None if is_cut else host.libvirt
         services = HostServices(
             host=host.paths,
             runner=host.runner,
@@ -223,7 +227,7 @@ class Site:
         )
         host.context.providers["containers"] = ContainersProvider(
             services,
-            vms=make_provider(host.paths, host.libvirt, host.context.progress, runner=host.runner),
+            vms=make_provider(host.paths, libvirt, host.context.progress, runner=host.runner),
         )
 
 

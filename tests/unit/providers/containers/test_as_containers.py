@@ -100,6 +100,30 @@ def test_a_plan_keeps_it_and_says_so(contained: Site) -> None:
     assert all(row[2].startswith("container, 1 cpu") for row in nodes)
 
 
+def planned(site: Site, lab: Lab) -> dict[str, str]:
+    return {what: action for what, action, _why in planning.plan(site.host.context, lab)}
+
+
+def test_a_plan_knows_what_containers_do_without_libvirtd(contained: Site) -> None:
+    contained.provider.down(contained.record, ["compute1"], patience_s=1)
+    contained.provider._machines(contained.record).freeze(contained.container("compute2"))
+    contained.connect(is_cut=True)
+    actions = planned(contained, LAB)
+    assert actions["libvirtd"] == "start"  # for the networks
+    assert actions["node controller"] == "leave alone"
+    assert actions["node compute1"] == "start"
+    assert actions["node compute2"] == "resume"
+
+
+def test_of_a_mixed_lab_only_vms_are_not_known_without_libvirtd(site: Site) -> None:
+    site.up(MIXED)
+    site.connect(is_cut=True)
+    actions = planned(site, MIXED)
+    assert actions["node controller"] == "leave alone"
+    assert actions["node compute1"] == "not known"
+    assert site.host.context.states(site.record) == {"controller": NodeState.RUNNING}
+
+
 def test_a_plan_of_vms_says_nothing_of_kinds(site: Site) -> None:
     rows = planning.plan(site.host.context, LAB)
     assert "container" not in str(rows)

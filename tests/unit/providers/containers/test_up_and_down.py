@@ -18,6 +18,7 @@ from stacklab.providers.contract import (
     LogSource,
     MakesFaults,
     Orphans,
+    PartialStates,
     Provider,
     Resets,
 )
@@ -33,7 +34,7 @@ ALL_RUN = dict.fromkeys(("controller", "compute1", "compute2"), NodeState.RUNNIN
 def test_it_is_a_provider_with_all_capabilities(site: Site) -> None:
     provider: Provider = site.provider
     assert provider.name == "containers"
-    capabilities = (Console, Resets, MakesFaults, Evidence, HostLogs, Orphans)
+    capabilities = (Console, Resets, MakesFaults, Evidence, HostLogs, Orphans, PartialStates)
     assert all(isinstance(provider, capability) for capability in capabilities)
 
 
