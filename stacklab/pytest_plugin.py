@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("--lab-checks needs a lab: --lab NAME --lab-checks")
         return
     from stacklab.errors import LabError
+    from stacklab.typed import as_typed
 
     config.addinivalue_line(
         "markers", f"{MARKER}: one of stacklab's own checks of the lab (--lab-checks)"
@@ -51,7 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         running = _find_running(_make_context(config), name)
     except LabError as error:
-        raise pytest.UsageError(str(error).replace("\n  next: ", "; next: ")) from error
+        message = as_typed(str(error)).replace("\n  next: ", "; next: ")
+        raise pytest.UsageError(message) from error
     config.pluginmanager.register(_make_fixtures(running), "stacklab.fixtures")
     if config.getoption("stacklab_checks"):
         from stacklab.pytest_items import Checks

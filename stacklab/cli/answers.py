@@ -49,7 +49,7 @@ def render(
             "(stack: installer: in its spec)"
         )
     elif node:
-        print_lines(list(views.file_texts(rendered)))
+        print(*views.file_texts(rendered), sep="\n")
     else:
         show(views.files_table(rendered), views.steps_table(steps))
     views.print_notes(workflow.notes(lab))
@@ -65,7 +65,7 @@ def steps(_c: Any, name: LabName) -> None:
     with session() as context:
         lab = on_this_host(context, spec.load(lab_file(name)))
         steps = workflow.steps(lab, context.runner)
-    print_lines(list(views.script_lines(steps)))
+    print(*views.script_lines(steps), sep="\n")
 
 
 @task("answers.diff")

@@ -24,6 +24,7 @@ from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
 from stacklab.cli import session, streams
+from stacklab.typed import as_typed, task_words
 
 # python-vagrant complains at its import that there is no vagrant; preflight says it better.
 logging.getLogger("vagrant").addHandler(logging.NullHandler())
@@ -134,7 +135,8 @@ def task(
         for name, annotation in annotations.items():
             if typing.get_origin(annotation) is not Annotated:
                 continue
-            help_texts[name], *marks = annotation.__metadata__
+            text, *marks = annotation.__metadata__
+            help_texts[name] = as_typed(text)
             for mark in marks:
                 if isinstance(mark, Completes):
                     words[name] = mark
@@ -148,6 +150,7 @@ def task(
             auto_shortflags=False,
             default=is_default,
         )
+        lab_task.__doc__ = as_typed(body.__doc__ or "")
         lab_task.full_name = full_name
         lab_task.words = words
         return lab_task
@@ -199,17 +202,17 @@ def _with_exit_codes(body: Callable[..., None], *, resumes: bool) -> Callable[..
             with streams.written_out():
                 body(*args, **kwargs)
         except errors.LabError as error:
-            raise Exit(streams.as_typed(str(error)), code=error.exit_code) from error
+            raise Exit(as_typed(str(error)), code=error.exit_code) from error
         except KeyboardInterrupt as error:
             then = "it goes on from here" if resumes else "it begins anew"
-            hint = f"./invoke {_typed_words()} ({then})"
+            hint = f"./invoke {task_words()} ({then})"
             interrupted = errors.Interrupted("interrupted", hint=hint)
-            raise Exit(streams.as_typed(str(interrupted)), code=interrupted.exit_code) from error
+            raise Exit(as_typed(str(interrupted)), code=interrupted.exit_code) from error
         except OSError as error:
             refusal = errors.of_host(error)
             if refusal is None:
                 raise
-            raise Exit(streams.as_typed(str(refusal)), code=refusal.exit_code) from error
+            raise Exit(as_typed(str(refusal)), code=refusal.exit_code) from error
 
     return wrapped
 
@@ -246,11 +249,3 @@ def command_line(typed: str, rest: Sequence[str], example: str = "uptime") -> li
         return words
     line = shlex.join([*rest, *words]) or example
     raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
-
-
-def _typed_words() -> str:
-    """Return what the user typed behind ./invoke."""
-    words = sys.argv[1:]
-    if words[:1] == ["--search-root"]:  # the wrapper puts this and the project in front of it
-        words = words[2:]
-    return shlex.join(words)

@@ -313,7 +313,7 @@ def destroy(
         kept = cache.of_lab(context.host, name)
     print(f"lab {name} is gone" if was_there else f"nothing of lab {name} exists on this host")
     if kept is not None:
-        print(views.still_kept(kept))
+        print_lines([views.still_kept(kept)])
 
 
 @task("lab.reap", resumes=True)

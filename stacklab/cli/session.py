@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacklab.paths import HostPaths
+from stacklab.typed import as_typed
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from stacklab.model.lab import Lab
     from stacklab.paths import LabPaths
     from stacklab.workflow.context import Context
@@ -78,12 +81,12 @@ def load(path: Path) -> Lab:
     return spec.load(path, known_images=catalogue.load())
 
 
-def show(*renderables: object) -> None:
+def show(*renderables: RenderableType) -> None:
     """Print to stdout, for people."""
     from stacklab.views import tables
 
     for renderable in renderables:
-        tables.console().print(renderable)
+        tables.console().print(tables.as_typed_here(renderable))
 
 
 def show_json(data: object) -> None:
@@ -93,4 +96,4 @@ def show_json(data: object) -> None:
 
 def print_lines(lines: Sequence[str], otherwise: str = "") -> None:
     """Print a line each, or what to say when there are none."""
-    print("\n".join(lines) or otherwise)
+    print(as_typed("\n".join(lines) or otherwise))

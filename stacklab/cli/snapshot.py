@@ -28,7 +28,7 @@ def snapshot(
 
     with session(f"lab.snapshot {lab}") as context:
         manifest = saving.save(context, lab, name)
-    print(views.saved(manifest))
+    print_lines([views.saved(manifest)])
 
 
 @task("lab.restore", resumes=True)
@@ -104,7 +104,7 @@ def export(
     target = Path(out or f"{lab}-{snapshot}.tar.zst").absolute()
     with session(f"lab.export {lab}") as context:
         exported = exporting.export(context, lab, snapshot, target, with_image=with_image)
-    print(views.exported(exported))
+    print_lines([views.exported(exported)])
 
 
 @task("lab.import", resumes=True)
@@ -117,7 +117,7 @@ def import_(
 
     with session(f"lab.import {file}") as context:
         imported = importing.import_(context, Path(file).absolute(), load_named)
-    print(views.imported(imported))
+    print_lines([views.imported(imported)])
 
 
 def load_named(name: str) -> Lab:

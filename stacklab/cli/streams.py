@@ -11,26 +11,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from invoke import Exit
 
 from stacklab.errors import HostError
-from stacklab.paths import IS_CHECKOUT
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # of the standard library since 3.12
 
 _BROKEN_PIPE = 141  # as a shell has it of what SIGPIPE ended: 128 + 13
-
-
-def as_typed(text: str) -> str:
-    """Return an error whose commands are as they are typed here: ./invoke is of a checkout."""
-    if IS_CHECKOUT:
-        return text
-    program = Path(sys.argv[0]).name
-    return text.replace("./invoke", program if program != "__main__.py" else "invoke")
 
 
 class StdoutFailed(OSError):

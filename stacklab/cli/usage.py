@@ -15,6 +15,7 @@ from invoke.exceptions import ParseError
 from invoke.program import Program
 
 from stacklab.cli import streams
+from stacklab.typed import as_typed
 from stacklab.words import nearest
 
 # The messages of invoke's parser, each with what is taken out of it. DOTALL: a word that was typed
@@ -45,7 +46,7 @@ def _explaining(step: Callable[[Any], None]) -> Callable[[Any], None]:
             for context in program.collection.to_contexts():
                 flags_by_task[context.name] = [*context.flags, *context.inverse_flags]
             message = explain_complaint(str(error), task, flags_by_task)
-            raise ParseError(streams.as_typed(message), error.context) from error
+            raise ParseError(as_typed(message), error.context) from error
 
     return wrapped
 

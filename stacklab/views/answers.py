@@ -12,6 +12,7 @@ from rich.text import Text
 from stacklab.foreign import printable
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.release import Release
+from stacklab.typed import as_typed
 from stacklab.views.tables import table
 from stacklab.workflow.placing import Difference
 
@@ -98,4 +99,4 @@ def releases_table(releases: Sequence[Release]) -> Table:
 def print_notes(lines: Iterable[str]) -> None:
     """Print notes to stderr, so that stdout holds nothing but the result."""
     for line in lines:
-        print(f"note: {line}", file=sys.stderr)
+        print(as_typed(f"note: {line}"), file=sys.stderr)

@@ -17,6 +17,7 @@ from rich.text import Text
 from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.progress import Listener
+from stacklab.typed import as_typed
 
 _PLAIN_EVERY_S = 10.0  # more would only fill a log
 _HELD_EVERY_S = 1.0
@@ -68,11 +69,11 @@ class LiveTable:
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
-        self._rows.setdefault(row, _ProgressRow()).said = printable(text)
+        self._rows.setdefault(row, _ProgressRow()).said = as_typed(printable(text))
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
-        self._live.console.print(Text(printable(f"{row}: {text}"), "dim"))
+        self._live.console.print(Text(as_typed(printable(f"{row}: {text}")), "dim"))
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
@@ -183,7 +184,8 @@ class PlainLines:
 
     def _print_line(self, text: str) -> None:
         # What a row says may be a node's words: none of it may move a cursor or forge a line.
-        print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=self._stream, flush=True)
+        shown = as_typed(printable(text))
+        print(f"{time.strftime('%H:%M:%S')} {shown}", file=self._stream, flush=True)
 
 
 def _how_it_ended(elapsed_s: float, error: BaseException | None) -> str:

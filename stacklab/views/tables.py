@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from stacklab.typed import IN_CHECKOUT, as_typed, program
 
 
 class _Stdout(Console):
@@ -50,9 +52,36 @@ def table(
         # Folded, not cut: what does not fit may be what is looked for.
         plain_table.add_column(Text(column), overflow="fold")
     for row in rows:
-        cells = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in row]
+        cells = [_as_text(cell) for cell in row]
         plain_table.add_row(*cells)
     return plain_table
+
+
+def _as_text(cell: object) -> Text:
+    """Return a cell as it is shown; its commands are as they are typed here."""
+    if isinstance(cell, Text):
+        return _text_as_typed(cell)
+    return Text(as_typed(str(cell)))
+
+
+def as_typed_here(renderable: RenderableType) -> RenderableType:
+    """Return what is shown with its commands as they are typed here; tables have it done."""
+    match renderable:
+        case str():
+            return as_typed(renderable)
+        case Text():
+            return _text_as_typed(renderable)
+        case Group():
+            return Group(*map(as_typed_here, renderable.renderables))
+    return renderable
+
+
+def _text_as_typed(text: Text) -> Text:
+    """Return the same for a text, whose parts keep their styles."""
+    if as_typed(text.plain) == text.plain:
+        return text
+    pieces = text.split(IN_CHECKOUT, allow_blank=True)
+    return text.blank_copy(program()).join(pieces)
 
 
 def mebibytes(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -123,6 +124,29 @@ def test_an_error_names_the_program_that_was_typed(installed: Installed) -> None
     assert done.returncode == 2
     assert "did you mean mini-2node" in done.stderr
     assert "next: stacklab lab.list" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        (("stacklab",), "stacklab"),
+        (("python", "-m", "invoke"), "invoke"),
+        (("python", "-m", "invoke", "-c", "mine"), "invoke -c mine"),
+    ],
+)
+def test_tables_and_help_name_what_was_typed(
+    installed: Installed, program: tuple[str, ...], typed: str
+) -> None:
+    directory = installed.directory / typed.replace(" ", "")
+    directory.mkdir()
+    for name in ("tasks", "mine"):
+        (directory / f"{name}.py").write_text("from stacklab.tasks import namespace\n")
+    here = dataclasses.replace(installed, directory=directory)
+    made = here.run(*program, "lab.new", "mine2", STACKLAB_LABS=str(directory))
+    assert f"{typed} lab.up mine2" in made
+    help_text = here.run(*program, "--help", "lab.exec")
+    assert f"{typed} lab.exec LAB -- uptime" in " ".join(help_text.split())
+    assert "./invoke" not in made + help_text
 
 
 def test_a_lab_of_ones_own_needs_no_checkout(installed: Installed) -> None:

@@ -20,6 +20,7 @@ ORDER = (
     "codec",
     "model",
     "paths",
+    "typed",
     "facts",
     "releases",
     "files",

@@ -19,6 +19,7 @@ from stacklab.checks.explain.causes import Explained, causes, checks_text
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
+from stacklab.typed import as_typed
 from stacklab.views.checks import failures
 from stacklab.views.checks.heat import (
     BANDS_MS,
@@ -74,6 +75,11 @@ _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it
 
 def page_parts(run: Outcome) -> Iterator[str]:
     """Yield the page, piece by piece."""
+    yield from map(as_typed, _page_parts(run))
+
+
+def _page_parts(run: Outcome) -> Iterator[str]:
+    """Yield the page, whose commands are those of a checkout."""
     counts = report.summary(run.results)
     verdict = report.verdict(counts)
     grids = build_grids(run.lab, run.results)
