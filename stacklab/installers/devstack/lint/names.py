@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from stacklab.installers.devstack.lint import known
+from stacklab.installers.devstack.lint import known, plugins
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -249,13 +249,14 @@ def _find_missing_plugins(rc: Localrc, release: Release) -> Iterator[Finding]:
         if is_there or plugin in reported or "plugins" not in release.options:
             continue
         reported.add(plugin)
+        retired = ", and which OpenStack has retired" if plugins.is_retired(plugin) else ""
         yield _BOOK.finding(
             "devstack-service-plugin",
             rc.file,
             line,
             effect=f"nothing is started for {name}: it is of {plugin}'s plugin, which this file "
-            "does not enable",
-            fix=f"enable_plugin {plugin} https://opendev.org/openstack/{plugin}",
+            f"does not enable{retired}",
+            fix=plugins.advise_on_missing(rc, name, plugin, release),
         )
 
 

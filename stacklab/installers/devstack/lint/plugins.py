@@ -84,9 +84,11 @@ _INSTEAD = {
     "networking-calico": "take it from https://github.com/projectcalico/calico",
     "networking-l2gw": "take it from https://opendev.org/x/networking-l2gw",
     "networking-ovn": "remove the line: OVN is DevStack's own since Victoria",
-    "neutron-lbaas": "enable_plugin octavia https://opendev.org/openstack/octavia",
-    "neutron-lbaas-dashboard": "enable_plugin octavia-dashboard "
-    "https://opendev.org/openstack/octavia-dashboard",
+}
+# Plugins that do the work of retired ones, and are themselves alive.
+_SUCCESSORS = {
+    "neutron-lbaas": "octavia",
+    "neutron-lbaas-dashboard": "octavia-dashboard",
 }
 # Tags that have it, as far as they were looked up: release -> tag.
 _EOL_OF_OVN = ("newton", "ocata", "pike", "queens", "rocky", "stein")
@@ -146,12 +148,46 @@ def _check_retired(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
 def _advise_on_retired(rc: Localrc, call: shell.Call, repository: str) -> str:
     """Return what to write: an old release's plugin is in a tag, and goes with nothing else."""
     release = rc.scope.release
-    if release is None or release.ref.startswith(("stable/", "unmaintained/", "master")):
+    if release is None or _is_alive(release):
+        if repository in _SUCCESSORS:
+            return _enabling(_SUCCESSORS[repository])
         return _INSTEAD.get(repository, "write a branch or tag that has it, or remove the line")
     tag = _TAGS.get(repository, {}).get(release.name)
     if tag is not None:
         return f"enable_plugin {call.args[0].text} ... {tag}"
     return f"write its branch or tag of {release.name}, if there is one, or remove the line"
+
+
+def _is_alive(release: Release) -> bool:
+    """Return True for a release that still has a branch."""
+    return release.ref.startswith(("stable/", "unmaintained/", "master"))
+
+
+def _enabling(plugin: str) -> str:
+    return f"enable_plugin {plugin} https://opendev.org/openstack/{plugin}"
+
+
+def is_retired(plugin: str) -> bool:
+    """Return True for a plugin of OpenStack whose head holds nothing."""
+    return plugin in _RETIRED
+
+
+def advise_on_missing(rc: Localrc, service: str, plugin: str, release: Release) -> str:
+    """Return what to write for a service whose plugin the file does not enable."""
+    if not is_retired(plugin):
+        return _enabling(plugin)
+    if not _is_alive(release):
+        tag = _TAGS.get(plugin, {}).get(release.name)
+        if tag is not None:
+            return f"{_enabling(plugin)} {tag}"
+        return f"enable {plugin} at its branch or tag of {release.name}, or remove {service}"
+    successor = _SUCCESSORS.get(plugin)
+    if successor is None:
+        instead = _INSTEAD.get(plugin, "take a branch or tag that has it")
+        return f"remove {service}, or enable {plugin}: {instead}"
+    if successor in rc.plugins:
+        return f"remove {service}: {successor}, which this file enables, does its work"
+    return f"remove {service}, and {_enabling(successor)}"
 
 
 def _describe_unknown_function(rc: Localrc, call: shell.Call, release: Release) -> Finding:
