@@ -150,7 +150,7 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
         (f"./invoke lab.check {name}", check_text),
         (f"./invoke lab.rebuild {name}", "start over"),
-        (f"./invoke lab.destroy {name}", _destroy_text(result.lab)),
+        (f"./invoke lab.destroy {name}", _destroy_text(result)),
     ]
     return [
         *spaced(tables_of_lab),
@@ -171,12 +171,10 @@ def _origin_table(manifest: SnapshotManifest) -> Table:
     return table(("pristine snapshot", ""), rows)
 
 
-def _destroy_text(lab: Lab) -> str:
-    from stacklab.model.lab import Checkpoint  # loaded by now; `lab.status` does without
-
-    if lab.has_checkpoint(Checkpoint.PRISTINE):
+def _destroy_text(result: LabUp) -> str:
+    if result.comes_back:
         return "end it; lab.up brings it back in seconds, unless with --purge"
-    return "leave nothing behind"
+    return "end it; the next lab.up makes it anew"
 
 
 def _stack_steps(result: LabUp) -> list[tuple[str, str]]:

@@ -103,6 +103,7 @@ class Bringing:
             results=(),
             lacks_stack=self._lacks_stack,
             came_from=manifest,
+            comes_back=True,
         )
 
     @property
@@ -181,6 +182,7 @@ class Bringing:
             results=results,
             lacks_stack=self._lacks_stack,
             still_listed=self._record.departed,
+            comes_back=pristine.is_kept(lab, paths, image=self._record.image),
         )
 
     def _warn_if_expired(self, expires_at: float | None) -> None:

@@ -22,3 +22,4 @@ class LabUp:
     lacks_stack: bool = False  # it has an installer, which did not run
     still_listed: tuple[str, ...] = ()  # computes that are gone, and that its cloud did not forget
     came_from: SnapshotManifest | None = None  # the pristine snapshot that was restored
+    comes_back: bool = False  # destroyed, it comes back from its pristine snapshot

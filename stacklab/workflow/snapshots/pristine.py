@@ -39,6 +39,25 @@ _MAKERS = (
 )
 
 
+# What a manifest calls the inputs that the lab's own file decides on.
+_IMAGE = "the base image"
+_SPEC = "the spec"
+
+
+def is_kept(lab: Lab, paths: LabPaths, *, image: str) -> bool:
+    """Return True if the lab has a pristine snapshot, of this spec and this image.
+
+    Nobody is asked, so it is quick: `why_cold_start` compares all inputs.
+    """
+    if not paths.pristine().manifest.exists():
+        return False
+    try:
+        inputs = store.read(paths, PRISTINE).inputs
+    except LabError:
+        return False
+    return inputs.get(_IMAGE) == image and inputs.get(_SPEC) == _digest(_spec_text(lab))
+
+
 def keep(
     context: Context,
     lab: Lab,
@@ -160,8 +179,8 @@ def inputs_of(
     mirrors = host_mirrors(context.runner)
     answers = rendering.preview(lab, mirrors=mirrors)
     inputs = {
-        "the base image": image,
-        "the spec": _digest(_spec_text(lab)),
+        _IMAGE: image,
+        _SPEC: _digest(_spec_text(lab)),
         "its answer files": _digest(*(digest(files) for files in answers.values())),
         "stacklab's way to make nodes": _digest(*_maker_texts()),
     }

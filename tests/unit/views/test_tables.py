@@ -241,7 +241,9 @@ def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
     row(shown, "compute1", "./invoke lab.ssh trio --node compute1")
     row(shown, "not taken", "ubuntu-14.04: no net")
     row(shown, "./invoke lab.check trio", "1 of 2 checks passed")
-    row(shown, "./invoke lab.destroy trio")
+    row(shown, "./invoke lab.destroy trio", "the next lab.up makes it anew")
+    kept = text(*labs.outcome_tables(dataclasses.replace(found, comes_back=True), []))
+    row(kept, "./invoke lab.destroy trio", "brings it back in seconds, unless with --purge")
     assert "prove that all nodes" in text(
         *labs.outcome_tables(dataclasses.replace(found, results=()), [])
     )

@@ -100,6 +100,36 @@ def test_a_lab_with_a_shared_disk_has_none_which_is_said(host: FakeHost, guests:
     assert "lab trio can't have snapshots because of its shared disks (quorum" in said[0]
 
 
+def test_lab_up_knows_whether_the_lab_comes_back(host: FakeHost, guests: Guests) -> None:
+    assert up(host).comes_back, "its snapshot was made now"
+    assert up(host).comes_back, "it was made before"
+    destroy(host)
+    assert up(host).comes_back, "it came from it"
+    host.lab().pristine().manifest.write_text("{")
+    assert not up(host).comes_back, "it is damaged"
+    destroy(host, purge=True)
+    assert not up(host, checks=False).comes_back, "none is made of what was not checked"
+
+
+def test_a_lab_whose_spec_has_changed_does_not_come_back(host: FakeHost, guests: Guests) -> None:
+    up(host)
+    lab = make_lab()
+    nodes = [dataclasses.replace(node, memory=Size.parse("768MiB")) for node in lab.nodes]
+    changed = dataclasses.replace(lab, nodes=tuple(nodes))
+    assert host.lab().pristine().manifest.exists()
+    assert not pristine.is_kept(changed, host.lab(), image=up(host).image)
+    assert not pristine.is_kept(lab, host.lab(), image="another")
+
+
+@pytest.mark.parametrize("wanted", [(), (Checkpoint.NODES,)])
+def test_a_lab_that_wants_none_does_not_come_back(
+    host: FakeHost, guests: Guests, wanted: tuple[Checkpoint, ...]
+) -> None:
+    assert not up(host, dataclasses.replace(make_lab(), checkpoints=wanted)).comes_back
+    destroy(host, purge=True)
+    assert not up(host, SHARING).comes_back, "further disks"
+
+
 def test_a_rebuild_takes_it_whatever_was_done(host: FakeHost, guests: Guests) -> None:
     up(host)
     key = host.lab().private_key.read_text()
