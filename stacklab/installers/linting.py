@@ -318,8 +318,10 @@ def _lint_and_compare(
     for file in files:
         all_findings.update(soften_uncertain(file, _first_of_each_rule(_lint_file(file)), _OF_AGE))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
-    for cloud in _group_by_cloud(compared):
-        for linting in _LINTINGS:
+    for linting in _LINTINGS:
+        # Another installer's files must not decide on which of these are one cloud.
+        kinds = (*linting.kinds, *linting.compared_beside)
+        for cloud in _group_by_cloud([file for file in compared if file.kind in kinds]):
             all_findings.update(linting.compare(cloud))
     return tuple(sorted(_without_ignored(files, all_findings)))
 

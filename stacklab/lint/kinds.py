@@ -121,8 +121,9 @@ class Linting:
     rules: tuple[Rule, ...]
     # Claims a file by what it says and by its path; None if it is not this installer's.
     claim: Callable[[Source, PurePath], Claim | None]
-    # Compares files of one cloud's nodes; it gets those of all kits, and takes its own.
+    # Compares files of one cloud's nodes: those of its own kinds, and of these of another kit.
     compare: Callable[[Sequence[LintedFile]], Iterator[Finding]] = _compare_nothing
+    compared_beside: tuple[FileKind, ...] = ()
     # Directories below a node's own in which its files may lie.
     trees: tuple[str, ...] = ()
     # Names of files beside the answers that hold none -> what the installer does with them.

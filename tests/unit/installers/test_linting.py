@@ -255,6 +255,42 @@ def test_only_the_first_words_are_compared_with_all_that_are_known() -> None:
     assert [bool(few(f"word{number}")) for number in range(1001)] == [True] * 1000 + [False]
 
 
+def write_nodes(*directories: Path) -> list[Path]:
+    """A localrc in each, all of the same HOST_IP."""
+    paths = []
+    for directory in directories:
+        directory.mkdir(parents=True)
+        path = directory / "localrc"
+        path.write_text("HOST_IP=10.0.0.1\nSERVICE_HOST=10.0.0.1\n")
+        paths.append(path)
+    return paths
+
+
+def write_kolla(directory: Path, inventory: str) -> list[Path]:
+    """A globals.yml that wants Grafana, and an inventory without a node for it."""
+    paths = [directory / "globals.yml", directory / inventory]
+    paths[1].parent.mkdir(parents=True)
+    paths[0].write_text("kolla_internal_vip_address: 10.0.5.250\nenable_grafana: true\n")
+    groups = ["[control]", "node1", "[network]", "node1", "[compute]", "node2", "[monitoring]"]
+    groups += ["[storage]", "node1", "[grafana:children]", "monitoring"]
+    paths[1].write_text("\n".join(groups))
+    return paths
+
+
+def test_files_of_kolla_do_not_part_the_nodes_of_a_devstack(tmp_path: Path) -> None:
+    nodes = write_nodes(tmp_path / "a" / "controller", tmp_path / "b" / "compute")
+    kolla = write_kolla(tmp_path / "kolla", "multinode")
+    assert "across-host-ip" in rules(*nodes)
+    assert "across-host-ip" in rules(*nodes, *kolla)
+
+
+def test_nodes_of_a_devstack_do_not_part_files_of_kolla(tmp_path: Path) -> None:
+    nodes = write_nodes(tmp_path / "stack" / "controller", tmp_path / "stack" / "compute")
+    kolla = write_kolla(tmp_path / "kolla", "hosts/multinode")
+    assert "kolla-inventory-idle" in rules(*kolla)
+    assert "kolla-inventory-idle" in rules(*kolla, *nodes)
+
+
 def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> None:
     text = "HOST_IP=10.0.0.1\nSERVICE_HOST=10.0.0.1\n"
     for cloud in ("one", "two"):

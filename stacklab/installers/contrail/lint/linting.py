@@ -8,9 +8,9 @@ from pathlib import PurePath
 
 from stacklab.installers.contrail.lint import across, linter
 from stacklab.installers.contrail.lint.names import NAMES
+from stacklab.installers.devstack.lint import linting as devstack_linting
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.across import of_kinds
-from stacklab.installers.devstack.lint.linting import localrcs_in
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding
 from stacklab.lint.kind_era import assumed_era, era_as_said
@@ -72,7 +72,7 @@ def _claim_localrc(source: Source, path: PurePath) -> Claim | None:
 
 def _compare_nodes(files: Sequence[LintedFile]) -> Iterator[Finding]:
     contrail_files = of_kinds(files, LOCALRC)
-    devstack_files = localrcs_in(files)
+    devstack_files = devstack_linting.localrcs_in(files)
     return across.check(contrail_files, devstack_files)
 
 
@@ -81,5 +81,6 @@ LINTING = Linting(
     rules=(*linter.RULES, *across.RULES),
     claim=_claim_localrc,
     compare=_compare_nodes,
+    compared_beside=devstack_linting.KINDS,
     trees=("contrail-installer", "stack", "opt"),
 )

@@ -119,9 +119,12 @@ LOCAL_CONF = FileKind(
 )
 
 
+KINDS = (LOCALRC, LOCAL_CONF)
+
+
 def localrcs_in(files: Sequence[LintedFile]) -> list[across.NodeLocalrc]:
     """Return DevStack's localrc of each node, from whichever of its two files counts."""
-    return across.of_kinds(files, LOCALRC, LOCAL_CONF)
+    return across.of_kinds(files, *KINDS)
 
 
 def _claim_file(source: Source, path: PurePath) -> Claim | None:
@@ -165,7 +168,7 @@ def _is_anothers(source: Source) -> bool:
 
 
 LINTING = Linting(
-    kinds=(LOCALRC, LOCAL_CONF),
+    kinds=KINDS,
     rules=(*local_conf.RULES, *linter.RULES, *across.RULES),
     claim=_claim_file,
     compare=lambda files: across.check(localrcs_in(files)),

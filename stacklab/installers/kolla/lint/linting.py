@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from stacklab.installers.kolla.lint import across, era, linter
-from stacklab.lint.finding import Finding
-from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness
+from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
 from stacklab.lint.placeholders import YAML
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
@@ -58,14 +56,10 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
     return None
 
 
-def _compare_files(files: Sequence[LintedFile]) -> Iterator[Finding]:
-    return across.check([file for file in files if file.kind == FILES])
-
-
 LINTING = Linting(
     kinds=(FILES,),
     rules=linter.RULES,
     claim=_claim,
-    compare=_compare_files,
+    compare=across.check,
     has_rules=is_inventory,
 )
