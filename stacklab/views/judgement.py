@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # rendering must not wait for the lint
 
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
 _SHOWN = 3  # files that a line of one era names
+# A variable's value stands in an effect as one word; a longer one is shown without its middle.
+_LONGEST = 120
+_LONG_WORD = re.compile(rf"\S{{{_LONGEST + 1},}}")
 _SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -30,7 +34,17 @@ def era_lines(verdict: Judgement) -> Iterable[Text]:
         shown = ", ".join(files[:_SHOWN])
         more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
         which = f"{shown}{more}: " if len(names) > 1 else ""
-        yield Text(f"{which}{sentence}", style="dim")
+        yield Text(f"{which}{_without_middles(sentence)}", style="dim")
+
+
+def _without_middles(text: str) -> str:
+    """Return a text for people, whose longest words show how they begin and end."""
+    half = (_LONGEST - 1) // 2
+
+    def shorten(match: re.Match[str]) -> str:
+        return f"{match[0][:half]}…{match[0][-half:]}"
+
+    return _LONG_WORD.sub(shorten, text)
 
 
 def finding_lines(findings: Sequence[Finding]) -> Iterable[Text]:
@@ -44,8 +58,9 @@ def finding_lines(findings: Sequence[Finding]) -> Iterable[Text]:
             ": ",
             (severity, _SEVERITY_STYLE[severity]),
             f": {finding.rule}: ",
-            finding.effect,
+            _without_middles(finding.effect),
         )
+        # What is to be written instead stays whole: it may be copied.
         if finding.fix:
             line = Text.assemble(line, (f"\n    {finding.fix}", "dim"))
         yield line

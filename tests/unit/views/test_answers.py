@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import PurePosixPath
 
 import pytest
@@ -9,6 +11,7 @@ from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.rendering import Step
 from stacklab.lint.finding import Finding, Severity
+from stacklab.lint.kinds import Judgement
 from stacklab.model.stack import Installer
 from stacklab.views import answers as views
 from stacklab.views import judgement
@@ -80,6 +83,21 @@ def test_a_finding_is_a_line_and_its_fix_below() -> None:
         "    HOST_IP=10.0.0.1",
         "localrc: error: shell-x: [bold] is no markup",
     ]
+
+
+def test_a_long_value_is_shown_by_how_it_begins_and_ends() -> None:
+    value = f"10.0.0.0/{'2' * 300}end"
+    long = dataclasses.replace(finding(3, value), effect=f"DevStack cannot use {value}, as is")
+    whole = dataclasses.replace(finding(4), effect=f"cannot use {'x' * 120}")
+    shown = [line.plain for line in judgement.finding_lines((long, whole))]
+    effect, fix = shown[0].splitlines()
+    assert re.fullmatch(
+        r"localrc:3: error: shell-x: DevStack cannot use 10\.0\.0\.0/2{50}…2{55}end, as is", effect
+    )
+    assert fix == f"    {value}", "it is to be copied"
+    assert shown[1].splitlines()[0].endswith("x" * 120)
+    verdict = judgement.as_json(Judgement(files=(), findings=(long,)))
+    assert value in verdict["findings"][0]["effect"]
 
 
 def test_a_release_is_told_with_its_fate() -> None:
