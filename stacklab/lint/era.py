@@ -65,6 +65,8 @@ class Mark:
     origin: str = ""
     # True for what people carry along for years: it is no mark, but one name among several.
     is_leftover: bool = False
+    # True if nobody misses it in the releases that pass over it, so the file may be for them.
+    is_harmless: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} (line {self.line})" if self.line else self.name
@@ -81,8 +83,9 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
     fits = {release: _count(release, marks) for release in known}
     best, newest = max(fits.values()), fits[known[0]]
     if best - newest >= _SEVERAL or (best > newest and _are_many(known, fits, marks)):
-        possible = tuple(release for release in known if fits[release] == best)
-        return _of_marks(title, possible, marks)
+        likely = tuple(release for release in known if fits[release] == best)
+        possible = _where_others_fit(known, likely, marks)
+        return _of_marks(title, likely, marks).among(possible)
     # All that the file would fit as well as, or better than, the newest one.
     possible = tuple(release for release in known if fits[release] >= newest)
     if newest == best and len(possible) < len(known):
@@ -94,6 +97,16 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
         why="assumed, because no line names a release",
         possible=possible,
     )
+
+
+def _where_others_fit(
+    known: Sequence[str], likely: Sequence[str], marks: Sequence[Mark]
+) -> tuple[str, ...]:
+    """Return the likely releases, and those in which only harmless names do nothing."""
+    others = [mark for mark in marks if not mark.is_harmless]
+    fits = {release: _count(release, others) for release in known}
+    fewest = min(fits[release] for release in likely)
+    return tuple(release for release in known if release in likely or fits[release] >= fewest)
 
 
 def _are_many(known: Sequence[str], fits: Mapping[str, int], marks: Sequence[Mark]) -> bool:

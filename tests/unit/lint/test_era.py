@@ -70,6 +70,34 @@ def test_three_old_names_are_no_slip_where_none_is_new(
     assert (era.release, era.ground) == (release, ground)
 
 
+def test_a_harmless_name_rules_no_release_out() -> None:
+    harmless = Mark(name="x", line=1, releases=frozenset("a"), is_harmless=True)
+    both = by_marks("It", KNOWN, [harmless, mark("y", "a", "b")])
+    assert (both.release, both.possible) == ("a", ("b", "a"))
+    alone = by_marks("It", KNOWN, [harmless])
+    assert (alone.release, alone.ground, alone.possible) == ("c", Ground.ASSUMED, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("lines", "release", "newest"),
+    [
+        ("", "2026.1", "2026.1"),
+        ("enable_service q-agt q-l3\n", "queens", "wallaby"),
+        ("MULTI_HOST=True\n", "queens", "stein"),
+        ("USE_SCREEN=True\n", "pike", "2026.1"),
+    ],
+    ids=["alone", "agents of before OVN", "nova-network", "harmless ones alone"],
+)
+def test_screen_logdir_may_stand_in_files_of_after_screen(
+    tmp_path: Path, lines: str, release: str, newest: str
+) -> None:
+    """DevStack cdba1b37 removed screen in Queens: later ones pass over the variable."""
+    era = era_of(tmp_path, f"{HEAD}{PASSWORDS}SCREEN_LOGDIR=/opt/stack/logs\n{lines}")
+    assert (era.release, era.possible[0]) == (release, newest)
+    path = tmp_path / "local.conf"
+    assert not [each for each in lint.lint_files([path]) if each.severity is Severity.ERROR]
+
+
 def test_only_names_that_these_releases_know_are_shown(tmp_path: Path) -> None:
     """API_RATE_LIMIT was read up to Icehouse, and enable_plugin is Kilo's."""
     text = HEAD + (

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab import releases
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.names import HARMLESS
 from stacklab.installers.devstack.lint.sources import named_release, naming_line
 from stacklab.lint.era import Era, Ground, Mark
 from stacklab.lint.kind_era import by_marks, era_as_said
@@ -52,7 +53,13 @@ def _find_variables(rc: Localrc) -> Iterator[Mark]:
         is_meant = name not in _NO_MARKS and not known.may_be_of_plugin(name, rc.plugins)
         if is_telling and is_meant:
             releases_with = _releases_in(first, last)
-            yield Mark(name=name, line=rc.line(name), releases=releases_with, origin=name)
+            yield Mark(
+                name=name,
+                line=rc.line(name),
+                releases=releases_with,
+                origin=name,
+                is_harmless=name in HARMLESS,
+            )
 
 
 def _find_services(rc: Localrc) -> Iterator[Mark]:

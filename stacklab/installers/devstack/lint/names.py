@@ -87,7 +87,7 @@ _VARIABLES = frozenset(
 _OTHERS = frozenset({"IPV6_ADDRS_SAFE_TO_USE"})  # DevStack's own, and near to one of the above
 _NEAR_VARIABLE = 0.92
 # What nobody misses: services do without it, or by other means.
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     {
         "API_RATE_LIMIT",
         "EBTABLES_RACE_FIX",
@@ -276,7 +276,7 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
         if not reason or name in used or (is_half and name == "SERVICE_TOKEN"):
             continue
         cause = reason if name in release.inert else name
-        if is_of_one_release and name in _HARMLESS:
+        if is_of_one_release and name in HARMLESS:
             cause = "harmless"
         names_of.setdefault(cause, []).append(name)
     for names in names_of.values():
