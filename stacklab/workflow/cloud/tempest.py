@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stacklab import files, locks
 from stacklab.checks.cloud.proof import computes_of
-from stacklab.errors import CheckFailed, LabError, NotChecked
+from stacklab.errors import LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.nodes.programs import read_json
@@ -20,6 +20,7 @@ from stacklab.tools.venvs import Venv, venvs_directory
 from stacklab.words import plural
 from stacklab.workflow.cloud import client, smoke, tempest_config, tenant
 from stacklab.workflow.context import Context, running_lab
+from stacklab.workflow.source import testing
 from stacklab.workflow.source.testing import ProjectTest, read_tests
 
 _RESOURCES = "stacklab.drivers.cloud_resources"
@@ -33,7 +34,6 @@ _RUN_S = 60 * MINUTE_S
 _CURATED = PROJECT / "localrc" / "tempest" / "curated.txt"
 _ID = re.compile(r"req-[0-9a-f-]{36}")
 _MOST_IDS = 10
-_MOST_FAILED = 5
 
 VENV = Venv(
     name=".cloud/tempest",
@@ -117,15 +117,9 @@ def request_ids(tests: Sequence[ProjectTest]) -> tuple[str, ...]:
 
 def raise_for(name: str, tests: Sequence[ProjectTest]) -> None:
     """Raise CheckFailed if a test failed."""
-    bad = [test.name for test in tests if not test.is_good]
-    if not bad:
-        return
     ids = request_ids(tests)
-    hint = "--junit FILE has what each of them said"
-    if ids:
-        hint = f"./invoke trace.request {name} {ids[-1]}; {hint}"
-    raise CheckFailed(
-        f"{len(bad)} of {len(tests)} tests failed: {', '.join(bad[:_MOST_FAILED])}", hint=hint
+    testing.raise_for(
+        "tempest", tests, hint=f"./invoke trace.request {name} {ids[-1]}" if ids else ""
     )
 
 

@@ -96,16 +96,18 @@ def run(
     return tests
 
 
-def raise_for(project: str, tests: Sequence[ProjectTest]) -> None:
-    """Raise CheckFailed if a test failed."""
+def raise_for(project: str, tests: Sequence[ProjectTest], *, hint: str = "") -> None:
+    """Raise CheckFailed if a test failed; `hint` is what to type before all else."""
     bad = [test.name for test in tests if not test.is_good]
-    if bad:
-        more = f" and {len(bad) - _MOST_FAILED} more" if len(bad) > _MOST_FAILED else ""
-        raise CheckFailed(
-            f"{len(bad)} of {len(tests)} tests of {project} failed: "
-            f"{', '.join(bad[:_MOST_FAILED])}{more}",
-            hint="--junit FILE has what each of them said",
-        )
+    if not bad:
+        return
+    more = f" and {len(bad) - _MOST_FAILED} more" if len(bad) > _MOST_FAILED else ""
+    hints = [hint] if hint else []
+    raise CheckFailed(
+        f"{len(bad)} of {len(tests)} tests of {project} failed: "
+        f"{', '.join(bad[:_MOST_FAILED])}{more}",
+        hint="; ".join([*hints, "--junit FILE has what each of them said"]),
+    )
 
 
 def read_tests(said: Iterable[Mapping[str, Any]]) -> Iterator[ProjectTest]:

@@ -97,7 +97,12 @@ def test_a_test_that_failed_leads_to_its_last_request() -> None:
     assert tempest.request_ids(tests) == (REQUEST,)
     with pytest.raises(LabError, match="several ways"):
         ChosenTests(is_smoke=True, name="tempest.api").arguments()
-    with pytest.raises(CheckFailed, match=r"1 of 2 tests failed: b\.c") as caught:
+    with pytest.raises(CheckFailed, match=r"1 of 2 tests of tempest failed: b\.c\n") as caught:
         tempest.raise_for("openstack-3node", tests)
     assert f"./invoke trace.request openstack-3node {REQUEST}" in str(caught.value.hint)
     tempest.raise_for("openstack-3node", tests[:1])
+
+
+def test_tests_that_failed_are_counted_where_they_are_not_all_named() -> None:
+    with pytest.raises(CheckFailed, match=r"7 of 7 tests of tempest failed: .* and 2 more\n"):
+        tempest.raise_for("openstack-3node", [of(f"t{number}") for number in range(7)])
