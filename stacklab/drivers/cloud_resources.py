@@ -10,6 +10,7 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
     tenant      paths of kernel, ramdisk and disk; command_line of the kernel
     public_key  for VMs
     external    see cloud_smoke
+    has_volumes true: the cloud has cinder
 
 Writes one line of JSON: image, flavor, larger_flavor, external, each an id, and external_name; or,
 with exit code 1, {"failed": WORDS}.
@@ -60,7 +61,7 @@ def main() -> int:
     try:
         cloud = openstack.connect(load_yaml_config=False, load_envvars=False, **orders["auth"])
         made = Resources(cloud, orders["prefix"], has_volumes=False)
-        tempest_remains.delete(cloud)
+        tempest_remains.delete(cloud, has_volumes=orders["has_volumes"])
         if orders["order"] == "make":
             print(json.dumps(make(made, cloud, orders)), flush=True)
         else:

@@ -17,11 +17,15 @@ _PREFIX = "tempest-"
 _GONE_S = 300.0
 
 
-def delete(cloud: openstack.connection.Connection) -> None:
-    """Delete all of it; raises StepFailed for VMs that stay."""
+def delete(cloud: openstack.connection.Connection, *, has_volumes: bool) -> None:
+    """Delete all of it; raises StepFailed for VMs, snapshots and volumes that stay."""
     projects = list(_named(cloud.identity.projects()))
     for project in projects:
         _delete_servers(cloud, project.id)
+    if has_volumes:
+        for project in projects:
+            _delete_volumes(cloud.block_storage, project.id)
+    _delete_images(cloud.image)
     for project in projects:
         _delete_networks(cloud.network, project.id)
     for user in _named(cloud.identity.users()):
@@ -37,6 +41,11 @@ def _named(things: Iterable[Any]) -> Iterator[Any]:
     return (thing for thing in things if str(thing.name or "").startswith(_PREFIX))
 
 
+def _names(things: Iterable[Any]) -> str:
+    """Return their names, or the ids of those that have none."""
+    return ", ".join(thing.name or thing.id for thing in things)
+
+
 def _delete_servers(cloud: openstack.connection.Connection, project_id: str) -> None:
     def servers() -> list[Any]:
         listed = cloud.compute.servers(details=False, all_projects=True, project_id=project_id)
@@ -44,7 +53,30 @@ def _delete_servers(cloud: openstack.connection.Connection, project_id: str) -> 
 
     for server in servers():
         cloud.compute.delete_server(server, force=True)
-    wait_until_nothing_is_missing(lambda: ", ".join(each.name for each in servers()), _GONE_S)
+    wait_until_nothing_is_missing(lambda: _names(servers()), _GONE_S)
+
+
+def _delete_volumes(storage: Any, project_id: str) -> None:  # noqa: ANN401  openstacksdk's
+    def snapshots() -> list[Any]:
+        return list(storage.snapshots(details=False, all_projects=True, project_id=project_id))
+
+    def volumes() -> list[Any]:
+        return list(storage.volumes(details=False, all_projects=True, project_id=project_id))
+
+    # cinder refuses to delete a volume that has a snapshot.
+    for snapshot in snapshots():
+        storage.delete_snapshot(snapshot)
+    wait_until_nothing_is_missing(lambda: _names(snapshots()), _GONE_S)
+    for volume in volumes():
+        storage.delete_volume(volume)
+    wait_until_nothing_is_missing(lambda: _names(volumes()), _GONE_S)
+
+
+def _delete_images(images: Any) -> None:  # noqa: ANN401  openstacksdk's
+    for image in list(_named(images.images())):
+        if image.is_protected:
+            images.update_image(image, is_protected=False)
+        images.delete_image(image)
 
 
 def _delete_networks(network: Any, project_id: str) -> None:  # noqa: ANN401  openstacksdk's

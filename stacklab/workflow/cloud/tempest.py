@@ -140,6 +140,7 @@ def _resources(context: Context, lab: Lab, paths: LabPaths, order: str) -> Mappi
         "tenant": tenant.extract(context, paths, public_key) if order == "make" else {},
         "public_key": public_key,
         "external": smoke.external_orders(access.external),
+        "has_volumes": access.has_volumes,
     }
     what = f"to {order} what tests need in the cloud"
     command = client.driver_command(lab, _RESOURCES, orders, what=what, timeout_s=_MAKE_S)
