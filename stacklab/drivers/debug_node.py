@@ -35,35 +35,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stacklab.drivers.node_calls import WORDS_MAX, NodeError, call, write
 from stacklab.drivers.node_units import (
+    ARGUMENTS,
+    CONTAINER_RECORDS,
+    DIRECTORY,
     DROP_INS,
     GIVEN,
     HOOKED,
     POLL_S,
-    WORDS_MAX,
-    NodeError,
+    RECORDS,
     Unit,
-    call,
     drop_in,
     environment_line,
     give,
     last_words,
     put,
     quote,
-    records,
     restart,
     take,
     unit_of,
     units,
-    write,
 )
 
-DIRECTORY = "/usr/local/lib/stacklab-debug"  # the hook and debuggers
 _WORKER = "stacklab_debug_worker"
 _LISTENING = "debugpy"  # the others call
 _FIRST_PORT = 5678  # debugpy's own
 _PORTS_PER_UNIT = 10
 _REPORT_S = 1.0  # between two looks at a report
+_COMPILE_S = 600
 _SETTLED_S = 3.0  # after one process listens, others of the same unit follow soon
 # Where a package that the debugged program would import lies, as its own interpreter finds it.
 _FIND = """\
@@ -88,8 +88,10 @@ def look(prefix: str) -> None:
             continue
         write(
             unit=unit.name,
-            service=unit.name.removeprefix(prefix).removesuffix(".service"),
+            service=_service_of(unit.name.removeprefix(prefix)),
             kind="uwsgi" if unit.is_uwsgi else "python",
+            container=unit.container.name if unit.container else "",
+            engine=unit.container.engine if unit.container else "",
             python=unit.python,
             state=unit.state,
             hooked=unit.is_hooked,
@@ -97,6 +99,11 @@ def look(prefix: str) -> None:
             given=unit.given,
             processes=unit.processes(),
         )
+
+
+def _service_of(name: str) -> str:
+    """Return a service's name; kolla's units are called kolla-NAME-container.service."""
+    return name.removesuffix(".service").removesuffix("-container")
 
 
 def attach(name: str, debugger: str, limit_s: float, variables: Sequence[str]) -> None:
@@ -109,7 +116,7 @@ def attach(name: str, debugger: str, limit_s: float, variables: Sequence[str]) -
         raise NodeError(f"{name} does not run a Python program: {shlex.join(unit.argv)}")
     listening = [said for said in unit.processes() if "error" not in said]
     if debugger != _LISTENING or _debugger_of(name) != _LISTENING or not listening:
-        _compile(unit.python)
+        _place(unit)
         put(unit, HOOKED, _hook_lines(unit, debugger, variables))
         restart([name])
     write(processes=_wait_for_processes(name, limit_s))
@@ -119,10 +126,9 @@ def find(name: str, file: str) -> None:
     """Write where a unit's Python finds a file, given as `nova/api/manager.py` or in full."""
     unit = unit_of(name)
     if Path(file).is_absolute():
-        place = file if Path(file).exists() else ""
+        place = file if unit.has_file(file) else ""
     else:
-        path = ":".join(unit.python_path)
-        place = call("env", f"PYTHONPATH={path}", unit.python, "-c", _FIND, file).strip()
+        place = unit.run_python("-c", _FIND, file).strip()
     if not place:
         raise NodeError(f"{unit.python} of {name} finds no {file}")
     write(path=place)
@@ -171,33 +177,50 @@ def _catches_report_signal(pid: str) -> bool:
 
 
 def _hook_lines(unit: Unit, debugger: str, variables: Sequence[str]) -> list[str]:
-    directory = records(unit.name)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    owner = pwd.getpwnam(unit.user)
-    os.chown(directory, owner.pw_uid, owner.pw_gid)
     chosen = (
         f"STACKLAB_DEBUG_WITH={debugger}",
         f"STACKLAB_DEBUG_PORT={_choose_port(unit.name)}",
-        f"STACKLAB_DEBUG_RECORDS={directory}",
+        f"STACKLAB_DEBUG_RECORDS={_make_records(unit)}",
     )
     # The last one: a warning on each start, which is not meant for whoever debugs.
     quiet = "PYDEVD_DISABLE_FILE_VALIDATION=1"
     settings = [*chosen, *variables, quiet]
     if unit.is_uwsgi:
-        # The last of an option wins over the file that uWSGI reads. One thread: none but the main
-        # one is traced from its beginning.
-        more = ["--processes", "1", "--threads", "1", "--pythonpath", DIRECTORY]
-        more += ["--import", _WORKER]
-        # It has them already if it is under a debugger.
-        argv = unit.argv if _WORKER in unit.argv else [*unit.argv, *more]
-        # systemctl shows a command with its variables put in, so that a $ is only that.
-        start = " ".join(quote(word).replace("$", "$$") for word in argv)
-        return [environment_line(settings), "ExecStart=", f"ExecStart={start}"]
+        return [environment_line(settings), *_uwsgi_lines(unit)]
     others = [path for path in unit.python_path if path != DIRECTORY]
     settings.append(f"PYTHONPATH={':'.join([DIRECTORY, *others])}")
     # Some are only up when a long import is over.
     return [environment_line(settings), "TimeoutStartSec=infinity"]
+
+
+def _uwsgi_lines(unit: Unit) -> list[str]:
+    """Return the lines by which uWSGI imports the hook, in its only process.
+
+    The last of an option wins over the file that uWSGI reads. One thread: none but the main one is
+    traced from its beginning.
+    """
+    more = ["--processes", "1", "--threads", "1", "--pythonpath", DIRECTORY]
+    more += ["--import", _WORKER]
+    if unit.container:
+        return [ARGUMENTS + " ".join(more)]
+    # It has them already if it is under a debugger.
+    argv = unit.argv if _WORKER in unit.argv else [*unit.argv, *more]
+    # systemctl shows a command with its variables put in, so that a $ is only that.
+    start = " ".join(quote(word).replace("$", "$$") for word in argv)
+    return ["ExecStart=", f"ExecStart={start}"]
+
+
+def _make_records(unit: Unit) -> str:
+    """Make the directory in which a unit's processes write of themselves, as they see it."""
+    if unit.container:
+        unit.container.make_own(CONTAINER_RECORDS)
+        return CONTAINER_RECORDS
+    directory = Path(RECORDS, unit.name)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    owner = pwd.getpwnam(unit.user)
+    os.chown(directory, owner.pw_uid, owner.pw_gid)
+    return str(directory)
 
 
 def _debugger_of(name: str) -> str:
@@ -241,11 +264,22 @@ def _wait_for_processes(name: str, limit_s: float) -> list[dict[str, Any]]:
         time.sleep(POLL_S)
 
 
-def _compile(python: str) -> None:
-    """Compile the hook and debuggers: no service may write there, and each would do it anew."""
+def _place(unit: Unit) -> None:
+    """Place the hook and debuggers where the unit's program finds them, and compile them.
+
+    No service may write there, and each would do it anew.
+    """
+    compile_all = (unit.python, "-m", "compileall", "-q", DIRECTORY)
+    if unit.container:
+        if unit.container.has_own_network:
+            raise NodeError(f"the container of {unit.name} does not have the node's network")
+        unit.container.put_directory(DIRECTORY)
     # PyCharm's has files that are for Python 2 alone; what is not compiled is only slower.
     with contextlib.suppress(NodeError):
-        call(python, "-m", "compileall", "-q", DIRECTORY, limit_s=600)
+        if unit.container:
+            unit.container.run(*compile_all, user="root", limit_s=_COMPILE_S)
+        else:
+            call(*compile_all, limit_s=_COMPILE_S)
 
 
 def main(words: list[str]) -> int:

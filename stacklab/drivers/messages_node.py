@@ -33,7 +33,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from stacklab.drivers.node_units import WORDS_MAX, NodeError, call, units, write
+from stacklab.drivers.node_calls import WORDS_MAX, NodeError, call, write
+from stacklab.drivers.node_units import units
 
 _RABBITMQCTL = "/usr/sbin/rabbitmqctl"
 _RABBITMQCTL_S = 120

@@ -12,11 +12,13 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from stacklab.drivers.node_calls import NodeError, call
+from stacklab.drivers.node_containers import Container, container_of, variables_of
 
 HOOKED = "stacklab-debug.conf"  # its processes listen for a debugger
 # Drop-ins that give a unit variables, by the word for what they are for:
@@ -30,18 +32,17 @@ GIVEN = {
 DROP_INS = "/run/systemd/system"  # which a boot empties
 _LASTING_DROP_INS = "/etc/systemd/system"
 SOURCES = "/opt/stacklab-source"  # of projects, which units import in place of their packages
-_RECORDS = "/run/stacklab-debug"
+RECORDS = "/run/stacklab-debug"
+DIRECTORY = "/usr/local/lib/stacklab-debug"  # the hook and debuggers
+CONTAINER_RECORDS = f"{DIRECTORY}/records"  # in a container, of its processes
+# systemd leaves out what begins so. Of a container, its command gets these arguments.
+ARGUMENTS = "X-Arguments="
 _PROPERTIES = "Id,ExecStart,Environment,User,ActiveState,SubState,MainPID,NRestarts"
 _ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
-_CALL_S = 60
+_PYTHON_S = 60.0
 POLL_S = 0.5
 STAYS_S = 3.0  # a program that can't import its code ends in that time
 _LINES = 5  # of a journal
-WORDS_MAX = 500
-
-
-class NodeError(Exception):
-    """Something that can't be done; the text is for people."""
 
 
 class Unit:
@@ -57,6 +58,12 @@ class Unit:
         self.start = (self.pid, properties.get("NRestarts", ""))
         found = _ARGUMENTS.search(properties.get("ExecStart", ""))
         self.argv = found.group(1).split() if found else []
+        self.is_program = bool(self.argv)
+        self.container: Container | None = container_of(self.argv)
+        if self.container:
+            # What it starts there is the service; its own process only waits for that.
+            self.pid = self.container.pid
+            self.argv = self.container.argv
         self.is_uwsgi = bool(self.argv) and "uwsgi" in Path(self.argv[0]).name
         self.python = self._find_python()
 
@@ -69,6 +76,8 @@ class Unit:
             return self._find_python_of_uwsgi(program)
         if Path(program).name.startswith("python"):
             return program
+        if self.container:
+            return ""  # of a script, the kernel lists the interpreter first
         try:
             with Path(program).open("rb") as stream:
                 first = stream.readline(256)
@@ -83,6 +92,8 @@ class Unit:
 
     def _find_python_of_uwsgi(self, program: str) -> str:
         """Return the Python of its venv, or else of the system."""
+        if self.container:
+            return "python3"  # its path names that of kolla's venv first
         for option in ("--venv", "--virtualenv", "-H"):
             if option in self.argv[:-1]:
                 return str(Path(self.argv[self.argv.index(option) + 1], "bin", "python3"))
@@ -92,6 +103,8 @@ class Unit:
     @property
     def python_path(self) -> list[str]:
         """Return the directories that its environment adds to Python's own."""
+        if self.container:
+            return self.container.python_path
         for word in shlex.split(self.environment):
             if word.startswith("PYTHONPATH="):
                 return [part for part in word.partition("=")[2].split(":") if part]
@@ -100,7 +113,25 @@ class Unit:
     @property
     def is_hooked(self) -> bool:
         """Return True if its processes listen, or will at their next start."""
-        return drop_in(self.name, HOOKED).exists()
+        if drop_in(self.name, HOOKED).exists():
+            return True
+        # Of an order to take it away that was cut off.
+        return self.container is not None and self.container.is_changed and not self.given
+
+    def run_python(self, *words: str, path: str | None = None, limit_s: float = _PYTHON_S) -> str:
+        """Run its interpreter as its program is run, and return what that writes.
+
+        `path` is a PYTHONPATH in place of its own. Raises NodeError if it fails.
+        """
+        path = ":".join(self.python_path) if path is None else path
+        given = ("env", f"PYTHONPATH={path}", self.python, *words)
+        if self.container:
+            return self.container.run(*given, limit_s=limit_s)
+        return call(*given, limit_s=limit_s)
+
+    def has_file(self, path: str) -> bool:
+        """Return True for a file, or a directory, that its program would find there."""
+        return (self.container.path(path) if self.container else Path(path)).exists()
 
     @property
     def given(self) -> list[str]:
@@ -109,22 +140,28 @@ class Unit:
 
     def processes(self) -> list[dict[str, Any]]:
         """Return what its processes have written of themselves, in the order of their ports."""
+        directory = records(self)
         found = []
-        for path in records(self.name).glob("*.json"):
+        for path in directory.glob("*.json") if directory else ():
             try:
                 said = json.loads(path.read_text())
             except (OSError, ValueError):
                 continue
-            if isinstance(said, dict) and self._has(said.get("pid")):
-                found.append({**said, "program": _title(said["pid"]) or said.get("program", "")})
+            pid = self._living(said.get("pid")) if isinstance(said, dict) else None
+            if pid is not None:
+                program = _title(pid) or said.get("program", "")
+                found.append({**said, "pid": pid, "program": program})
         return sorted(found, key=lambda said: said.get("port", 0))
 
-    def _has(self, pid: object) -> bool:
-        """Return True if a process lives, and is one of the unit's."""
+    def _living(self, pid: object) -> int | None:
+        """Return the number on this node of one of the unit's processes; None for others."""
+        if self.container:
+            return self.container.host_pid(pid)
         try:
-            return self.name in Path(f"/proc/{pid}/cgroup").read_text()
+            is_own = self.name in Path(f"/proc/{pid}/cgroup").read_text()
         except OSError:
-            return False
+            return None
+        return pid if is_own and isinstance(pid, int) else None
 
 
 def units(pattern: str) -> Iterator[Unit]:
@@ -138,7 +175,7 @@ def units(pattern: str) -> Iterator[Unit]:
 
 def unit_of(name: str) -> Unit:
     """Return the unit of that name; raises NodeError for none that runs a program."""
-    unit = next((unit for unit in units(name) if unit.argv), None)
+    unit = next((unit for unit in units(name) if unit.is_program), None)
     if unit is None:
         raise NodeError(f"{name} is not a unit of this node")
     return unit
@@ -156,15 +193,16 @@ def take(names: Sequence[str], files: Sequence[str], limit_s: float) -> None:
     """Remove these drop-ins, and restart the units that had one."""
     changed = []
     for name in names:
+        unit = unit_of(name)
         drop_ins = [drop_in(name, file) for file in files]
-        if any(path.exists() for path in drop_ins):
+        if any(path.exists() for path in drop_ins) or (HOOKED in files and unit.is_hooked):
             changed.append(name)
         for path in drop_ins:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # others may be there
                 path.parent.rmdir()
         if HOOKED in files:
-            shutil.rmtree(records(name), ignore_errors=True)
+            _remove_hook(unit)
     restart(changed)
     wait_until_active(changed, limit_s)
 
@@ -191,13 +229,42 @@ def drop_in(name: str, file: str) -> Path:
     return Path(root, f"{name}.d", file)
 
 
-def records(name: str) -> Path:
-    """Return the directory in which a unit's processes write of themselves."""
-    return Path(_RECORDS, name)
+def records(unit: Unit) -> Path | None:
+    """Return the directory in which a unit's processes write of themselves; None where none run."""
+    if unit.container:
+        return unit.container.path(CONTAINER_RECORDS) if unit.pid else None
+    return Path(RECORDS, unit.name)
+
+
+def _remove_hook(unit: Unit) -> None:
+    """Remove what a hook has written, and in a container the hook."""
+    if not unit.container:
+        shutil.rmtree(Path(RECORDS, unit.name), ignore_errors=True)
+    elif unit.pid:
+        unit.container.remove_directory(DIRECTORY)
+
+
+def _change_container(unit: Unit) -> None:
+    """Have a unit's container start with the variables and arguments of the unit's drop-ins."""
+    if not unit.container:
+        return
+    lines: list[str] = []
+    for file in sorted([HOOKED, *GIVEN.values()]):
+        with contextlib.suppress(OSError):
+            lines += drop_in(unit.name, file).read_text().splitlines()
+    arguments = [
+        word
+        for line in lines
+        if line.startswith(ARGUMENTS)
+        for word in line.removeprefix(ARGUMENTS).split()
+    ]
+    unit.container.change(list(variables_of(lines)), arguments)
 
 
 def restart(names: Sequence[str]) -> None:
     """Restart units without waiting for them."""
+    for name in names:
+        _change_container(unit_of(name))
     if names:
         call("systemctl", "daemon-reload")
         call("systemctl", "restart", "--no-block", *names)
@@ -255,21 +322,3 @@ def _title(pid: int) -> str:
         return ""
     title, opening, _ = text.strip("\0").partition(" (")
     return title if opening and "\0" not in title else ""
-
-
-def call(*argv: str, limit_s: float = _CALL_S) -> str:
-    """Return what a program wrote; raises NodeError if it fails."""
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=limit_s, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NodeError(f"{argv[0]}: {error}") from error
-    if done.returncode != 0:
-        raise NodeError(f"{shlex.join(argv[:4])}: {done.stderr.strip()[-WORDS_MAX:]}")
-    return done.stdout
-
-
-def write(**fields: object) -> None:
-    """Write a line of JSON."""
-    print(json.dumps(fields), flush=True)

@@ -26,20 +26,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stacklab.drivers.node_calls import WORDS_MAX, NodeError, call, write
 from stacklab.drivers.node_units import (
     GIVEN,
     SOURCES,
-    WORDS_MAX,
-    NodeError,
     Unit,
-    call,
     environment_line,
     put,
     restart,
     take,
     unit_of,
     wait_until_active,
-    write,
 )
 
 # Where a package is, for a Python with a unit's environment.
@@ -63,7 +60,7 @@ def look(project: str, names: Sequence[str]) -> None:
     for name in names:
         unit = unit_of(name)
         path = _python_path(unit.pid)
-        place = call("env", f"PYTHONPATH={path}", unit.python, "-c", _WHERE, project).strip()
+        place = unit.run_python("-c", _WHERE, project, path=path).strip()
         write(unit=name, path=place, state=unit.state, is_ours="source" in unit.given)
 
 

@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stacklab.drivers.node_units import SOURCES, WORDS_MAX, NodeError, call, write
+from stacklab.drivers.node_calls import WORDS_MAX, NodeError, call, write
+from stacklab.drivers.node_units import SOURCES
 
 _COPIES = "/var/tmp/stacklab-tests"
 _USER = "stack"

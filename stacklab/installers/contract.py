@@ -97,6 +97,8 @@ class Kit:
     unit_patterns: Callable[[Lab, Node], tuple[str, ...]] = _no_units
     # What the names of its services' units begin with, before the service's own; "" for others.
     service_prefix: str = ""
+    # Each of these units starts a container, in which the service runs.
+    has_containers: bool = False
     # How a client logs in to the cloud; None where the kit does not say.
     access: Callable[[Lab], CloudAccess | None] = _no_access
     # Lists computes' VMs, and has the cloud forget computes that are gone; None: nothing does.

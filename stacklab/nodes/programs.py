@@ -55,23 +55,30 @@ def read_json(texts: Iterable[str]) -> Iterator[Mapping[str, Any]]:
 def source_of(name: str) -> bytes:
     """Return a program of `stacklab.drivers` with the modules beside it that it imports.
 
-    It is one text: a node has no file of ours. The modules come first, so that what is imported
-    from them by name is there already.
+    It is one text: a node has no file of ours. The modules come first, each once, so that what is
+    imported from them by name is there already.
     """
+    future = "from __future__ import annotations\n"
+    whole = "".join(_modules_of(name, set()))
+    return (future + whole.replace(future, "")).encode()
+
+
+def _modules_of(name: str, joined: set[str]) -> Iterator[str]:
+    """Yield the texts of the modules that a program consists of, but for those `joined`."""
+    joined.add(name)
     text = (_HERE / "drivers" / f"{name}.py").read_text()
     lines = text.splitlines(keepends=True)
-    joined: list[str] = []
     for statement in ast.parse(text).body:
         if not isinstance(statement, ast.ImportFrom):
             continue
         package, _, module = (statement.module or "").rpartition(".")
-        if package == "stacklab.drivers":
-            joined.append(source_of(module).decode())
-            for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
-                lines[number] = "\n"
-    future = "from __future__ import annotations\n"
-    whole = "".join([*joined, *lines])
-    return (future + whole.replace(future, "")).encode()
+        if package != "stacklab.drivers":
+            continue
+        if module not in joined:
+            yield from _modules_of(module, joined)
+        for number in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+            lines[number] = "\n"
+    yield "".join(lines)
 
 
 def run(

@@ -31,6 +31,7 @@ _PLACES = (
     '"/run/stacklab-debug"',
     '"/usr/local/lib/stacklab-debug"',
     '"/opt/stacklab-source"',
+    '"/run/stacklab-containers"',
 )
 
 
@@ -75,6 +76,7 @@ def run_program(name: str, node: Path, *words: str) -> tuple[list[Mapping[str, o
     text = text.replace("STAYS_S = 3.0", "STAYS_S = 0.0")
     for place in _PLACES:
         text = text.replace(place, f'"{node}{place[1:]}')
+    text = text.replace('"/proc/self/mountinfo"', f'"{node}/mounts"')
     done = subprocess.run(
         [sys.executable, "-", *words],
         input=text,

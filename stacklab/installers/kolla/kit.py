@@ -48,6 +48,9 @@ KIT = Kit(
     secret_aliases=SECRET_ALIASES,
     directories=(CLONES, files.CONFIG),
     log_places=(LOGS,),
+    # kolla-ansible, kolla_systemd_worker.py: kolla-nova_api-container.service.
+    service_prefix="kolla-",
+    has_containers=True,
     secret_files=("passwords.",),
     # RabbitMQ and the prechecks want a host's name to be its address on the APIs' network.
     name_nic=api_nic,

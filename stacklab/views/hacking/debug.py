@@ -54,7 +54,7 @@ def status_table(listed: Sequence[Listed]) -> Table:
             (
                 service.name,
                 service.node,
-                service.kind,
+                f"{service.kind} in {service.engine}" if service.container else service.kind,
                 service.state,
                 _state(each),
                 ", ".join(f"127.0.0.1:{port}" for port in each.ports),
@@ -80,6 +80,7 @@ def as_rows(listed: Sequence[Listed]) -> list[dict[str, object]]:
             "node": each.service.node,
             "unit": each.service.unit,
             "kind": each.service.kind,
+            "container": each.service.container,
             "state": each.service.state,
             "debugged": each.service.is_hooked,
             "debugger": each.service.debugger,

@@ -84,7 +84,7 @@ def wait_for_hit(
     if stop is None:
         raise CheckFailed(
             f"nothing has come to {path}:{line} in {limit_s:.0f} s",
-            hint="is it the service, and the line, that a request goes through? --for SECONDS",
+            hint="is it the service, and the line, that a request goes through? --wait SECONDS",
         )
     elapsed_s = time.monotonic() - began
     return Hit(service=service, path=path, line=line, elapsed_s=elapsed_s, stop=stop)

@@ -38,8 +38,8 @@ _PROJECTS = {"n": "nova", "q": "neutron", "c": "cinder", "g": "glance", "key": "
 
 
 def package_of(service: str) -> str:
-    """Return the Python package of a service: nova of nova-api, and of DevStack's n-api."""
-    first = service.partition("-")[0]
+    """Return the Python package of a service: nova of nova-api, nova_api and n-api."""
+    first = re.split("[-_]", service, maxsplit=1)[0]
     return _PROJECTS.get(first, first)
 
 
@@ -89,8 +89,12 @@ def _pack(context: Context, paths: LabPaths, service: DebugService, place: str) 
     left_out = " ".join(
         f"--exclude={shlex.quote(pattern)}" for pattern in ("__pycache__", "*/locale", "*/tests")
     )
+    # In a container, as root; on a node, as its user.
+    inside = (
+        f"sudo -n {service.engine} exec -u root {service.container} " if service.container else ""
+    )
     shell = (
-        f"tar -C {shlex.quote(parent)} -c {left_out} -- {shlex.quote(name)} "
+        f"{inside}tar -C {shlex.quote(parent)} -c {left_out} -- {shlex.quote(name)} "
         f"| gzip -1 | base64 -w {_LINE}"
     )
     part = Part(tag=_TAG, shell=shell, limit_s=_FETCH_S)

@@ -98,7 +98,9 @@ def variables(debugger: DebuggerKind, folder: Path, package: str) -> tuple[str, 
     if debugger != PYDEV:
         return ()  # PyCharm asks for files by their paths on the node
     mapping = [[str(folder / posixpath.basename(package)), package]]
-    return (f"PATHS_FROM_ECLIPSE_TO_PYTHON={json.dumps(mapping)}",)
+    # Without blanks: kolla's containers take no others.
+    text = json.dumps(mapping, separators=(",", ":"))
+    return (f"PATHS_FROM_ECLIPSE_TO_PYTHON={text}",)
 
 
 def write_ports(

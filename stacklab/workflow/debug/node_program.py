@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stacklab import drivers
-from stacklab.drivers.debug_node import DIRECTORY
+from stacklab.drivers.node_units import DIRECTORY
 from stacklab.errors import LabError
 from stacklab.nodes import programs, session
 from stacklab.nodes.archive import Entry

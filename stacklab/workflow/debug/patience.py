@@ -40,6 +40,13 @@ def callers_of(service: DebugService, services: Sequence[DebugService]) -> tuple
     """Return the services, on all nodes, that would give a service up while it stands still."""
     beginnings: tuple[str, ...] = ()
     for family, callers in _CALLERS_OF.items():
-        if service.name.startswith(family):
+        if _name(service).startswith(family):
             beginnings = callers
-    return tuple(each for each in services if each.name.startswith(beginnings) and each != service)
+    return tuple(
+        each for each in services if _name(each).startswith(beginnings) and each != service
+    )
+
+
+def _name(service: DebugService) -> str:
+    """Return a service's name as units have it: kolla's containers have nova_api."""
+    return service.name.replace("_", "-")

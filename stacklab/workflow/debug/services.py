@@ -22,6 +22,7 @@ from stacklab.workflow.debug import node_program
 _LOOK_S = 60.0
 _RESTART_S = 5 * MINUTE_S  # DevStack's units under uWSGI need 90 s to stop
 _EMULATED_RESTART_S = 20 * MINUTE_S  # an emulated node imports Python for minutes
+_ENGINES = ("docker", "podman")
 _MOST_SERVICES = 200
 _MOST_PROCESSES = 50
 _HIGHEST_PORT = 65535
@@ -45,6 +46,8 @@ class DebugService:
     name: str  # nova-api, n-api
     unit: str
     kind: str  # python or uwsgi
+    container: str = ""  # in which it runs; "" for none
+    engine: str = ""  # of the container: docker or podman
     state: str
     is_hooked: bool  # it is under a debugger
     debugger: str  # which; "" for none
@@ -90,6 +93,17 @@ def service_prefix(lab: Lab) -> str:
             hint="labs that have some: openstack-3node, devstack-3node",
         )
     return kit.service_prefix
+
+
+def prefix_of_units(lab: Lab, what: str) -> str:
+    """Return the same of services that run as units themselves; raises LabError for containers."""
+    kit = kit_of(lab.stack.installer)
+    if kit is not None and kit.has_containers:
+        raise LabError(
+            f"{what} reads what units of systemd log, and {lab.name} has containers",
+            hint=f"their logs: ./invoke lab.logs {lab.name}",
+        )
+    return service_prefix(lab)
 
 
 def pick(lab: Lab, services: Sequence[DebugService], name: str, node: str = "") -> DebugService:
@@ -139,11 +153,15 @@ def _read_service(node: str, line: Mapping[str, Any]) -> DebugService | None:
     given = line.get("given")
     given = given if isinstance(given, list) else []
     debugger = str(line.get("debugger", ""))
+    container, engine = str(line.get("container", "")), str(line.get("engine", ""))
+    is_contained = engine in _ENGINES and bool(_WORD.fullmatch(container))
     return DebugService(
         node=node,
         name=words["service"],
         unit=words["unit"],
         kind=words["kind"],
+        container=container if is_contained else "",
+        engine=engine if is_contained else "",
         state=words["state"],
         is_hooked=line.get("hooked") is True,
         debugger=debugger if _WORD.fullmatch(debugger) else "",

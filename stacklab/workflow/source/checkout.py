@@ -319,6 +319,11 @@ def _nodes(
     lab: Lab, project: SourceProject, services: Sequence[DebugService], node: str
 ) -> list[str]:
     nodes = nodes_of(project, services, node)
+    if not nodes and any(each.container for each in services):
+        raise LabError(
+            f"the services of {lab.name} run in containers, which dev.checkout does not change",
+            hint=f"stack.dev_mode: [{project.name}] mounts its source there, from /opt/stack",
+        )
     if not nodes:
         raise LabError(
             f"{node or f'no node of {lab.name}'} runs no service of {project.name}",

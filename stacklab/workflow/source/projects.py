@@ -19,8 +19,9 @@ class SourceProject:
     services: tuple[str, ...]  # what the names of its services begin with: Debian's, DevStack's
 
     def runs(self, service: DebugService) -> bool:
-        """Return True if a service runs this project's code."""
-        return service.name.startswith(self.services)
+        """Return True if a service runs this project's code where it can be changed."""
+        # In a container nothing finds what lies on the node.
+        return not service.container and service.name.startswith(self.services)
 
 
 _PROJECTS = (

@@ -15,7 +15,7 @@ from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, running_lab
-from stacklab.workflow.debug.services import service_prefix
+from stacklab.workflow.debug.services import prefix_of_units
 
 _TAG = "messages"
 _LIST_S = 300.0  # rabbitmqctl starts an Erlang for each list
@@ -156,7 +156,7 @@ def watch(
     `heard` gets each message when it comes. Raises LabError where messages can't be watched.
     """
     lab, paths = running_lab(context, name)
-    watching = _Watching(context, lab, paths, service_prefix(lab), heard)
+    watching = _Watching(context, lab, paths, prefix_of_units(lab, "trace.messages"), heard)
     watching.run(seconds, meanwhile)
     if watching.left_out:
         context.progress.note(

@@ -10,7 +10,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import Context
-from stacklab.workflow.debug.services import service_prefix
+from stacklab.workflow.debug.services import prefix_of_units
 from stacklab.workflow.trace import steps
 from stacklab.workflow.trace.collecting import Clock, Collector
 from stacklab.workflow.trace.lines import UUID, LogLine
@@ -89,7 +89,7 @@ class Tracing:
 
     def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
         self._lab = lab
-        self._collector = Collector(context, lab, paths, service_prefix(lab))
+        self._collector = Collector(context, lab, paths, prefix_of_units(lab, "a trace"))
 
     def prepare(self) -> None:
         """Do what should be over before a request is made."""

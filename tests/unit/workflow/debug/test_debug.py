@@ -37,7 +37,7 @@ LAB = spec.load(LABS / "openstack-3node.yaml")
 NOVA = "/usr/lib/python3/dist-packages/nova"
 
 
-def service(name: str, node: str = "controller") -> DebugService:
+def service(name: str, node: str = "controller", **more: str) -> DebugService:
     return DebugService(
         node=node,
         name=name,
@@ -49,6 +49,7 @@ def service(name: str, node: str = "controller") -> DebugService:
         is_detailed=False,
         debugger="",
         processes=(),
+        **more,
     )
 
 
@@ -76,6 +77,13 @@ def test_those_wait_that_would_give_a_service_up(name: str, callers: tuple[str, 
     assert tuple(each.name for each in found) == callers
 
 
+def test_those_that_wait_are_known_by_the_names_of_kollas_containers() -> None:
+    names = ("keystone", "nova_api", "nova_scheduler", "nova_compute")
+    containers = tuple(service(name) for name in names)
+    found = patience.callers_of(containers[1], containers)
+    assert [each.name for each in found] == ["nova_scheduler", "nova_compute"]
+
+
 def test_a_service_is_found_by_its_name_its_unit_and_its_node() -> None:
     assert services.pick(LAB, ALL, "keystone") == ALL[0]
     assert services.pick(LAB, ALL, "stacklab-keystone.service") == ALL[0]
@@ -101,6 +109,13 @@ def test_a_lab_whose_services_nobody_knows_is_refused() -> None:
         services.service_prefix(spec.load(LABS / "mini-2node.yaml"))
     assert services.service_prefix(LAB) == "stacklab-"
     assert services.service_prefix(spec.load(LABS / "devstack-3node.yaml")) == "devstack@"
+    assert services.service_prefix(spec.load(LABS / "kolla-3node.yaml")) == "kolla-"
+
+
+def test_what_reads_journals_refuses_containers() -> None:
+    assert services.prefix_of_units(LAB, "a trace") == "stacklab-"
+    with pytest.raises(LabError, match="a trace reads what units of systemd log"):
+        services.prefix_of_units(spec.load(LABS / "kolla-3node.yaml"), "a trace")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +133,28 @@ def test_a_line_of_a_node_that_could_be_more_than_a_name_is_no_service(
     line: dict[str, object],
 ) -> None:
     assert services._read_service("node1", line) is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "container"),
+    [
+        ("docker", "nova_api", "nova_api"),
+        ("podman", "nova_api", "nova_api"),
+        # Both become words of a command that root runs.
+        ("reboot;", "nova_api", ""),
+        ("docker", "nova_api; reboot", ""),
+        ("docker", "--privileged", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_container_is_taken_by_its_plain_name_alone(
+    engine: str, name: str, container: str
+) -> None:
+    line = {"service": "nova_api", "unit": "u", "kind": "python", "state": "active"}
+    found = services._read_service("node1", {**line, "engine": engine, "container": name})
+    assert found is not None
+    assert found.container == container
+    assert bool(found.engine) == bool(container)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +182,13 @@ def test_no_more_processes_are_taken_than_a_service_has() -> None:
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("nova-api", "nova"), ("n-cpu", "nova"), ("keystone", "keystone"), ("q-svc", "neutron")],
+    [
+        ("nova-api", "nova"),
+        ("nova_api", "nova"),
+        ("n-cpu", "nova"),
+        ("keystone", "keystone"),
+        ("q-svc", "neutron"),
+    ],
 )
 def test_the_package_of_a_service_is_known(name: str, package: str) -> None:
     assert code.package_of(name) == package

@@ -1,0 +1,231 @@
+"""The program that makes services debuggable, for services that kolla-ansible has in containers.
+
+systemctl, docker and mount are ours; the process in the container is a real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.contract.units_of_a_node import make_node, run_program
+
+UNIT = "kolla-nova_api-container.service"
+HOOK = "usr/local/lib/stacklab-debug"
+# `exec` runs what it is given here, but for what would touch the hook: both places are one here.
+DOCKER = """\
+#!/usr/bin/env python3
+import os, pathlib, subprocess, sys
+root = pathlib.Path(os.environ["FAKE_ROOT"])
+words = sys.argv[1:]
+with (root / "calls").open("a") as calls:
+    calls.write("docker " + " ".join(words[:5]) + "\\n")
+if words[:2] == ["container", "inspect"]:
+    print((root / "container.json").read_text())
+elif words[0] == "exec" and words[1] != "-u":
+    sys.exit(subprocess.call(words[2:]))
+"""
+# A mount is a copy here, and what it lies on is beside it.
+MOUNT = """\
+#!/bin/sh
+cp "$2" "$3.over"; mv "$3" "$3.under"; mv "$3.over" "$3"
+echo "1 1 0:1 / $3 rw - tmpfs tmpfs rw" >> "$FAKE_ROOT/mounts"
+"""
+UMOUNT = """\
+#!/bin/sh
+mv "$1.under" "$1"; : > "$FAKE_ROOT/mounts"
+"""
+COMMAND = "nova-api --config-file /etc/nova/nova.conf"
+
+
+@contextmanager
+def program(name: str) -> Iterator[int]:
+    """Run a process whose command begins with that name; yields its number."""
+    argv = [name, "-c", "import time; print(1, flush=True); time.sleep(120)"]
+    with subprocess.Popen(argv, executable=sys.executable, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    make_node(tmp_path)
+    for name, text in {"docker": DOCKER, "mount": MOUNT, "umount": UMOUNT}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    unit = {
+        "Id": UNIT,
+        "ExecStart": "{ path=x ; argv[]=/usr/bin/docker start -a nova_api ; ignore_errors=no ; }",
+        "ActiveState": "active",
+    }
+    (tmp_path / "units.json").write_text(json.dumps([unit]))
+    (tmp_path / "mounts").write_text("")
+    config_of(tmp_path).parent.mkdir(parents=True)
+    config_of(tmp_path).write_text(json.dumps({"command": COMMAND, "config_files": []}))
+    (tmp_path / HOOK).mkdir(parents=True)
+    return tmp_path
+
+
+@contextmanager
+def container(node: Path, name: str = "", network: str = "host") -> Iterator[int]:
+    """Have the node's container run a process; yields its number."""
+    with program(name or sys.executable) as pid:
+        source = str(config_of(node).parent)
+        mount = {"Source": source, "Destination": "/var/lib/kolla/config_files/"}
+        said = {
+            "State": {"Pid": pid},
+            "HostConfig": {"NetworkMode": network},
+            "Mounts": [{"Source": "/x", "Destination": "/y"}, mount],
+        }
+        (node / "container.json").write_text(json.dumps([said]))
+        yield pid
+
+
+def config_of(node: Path) -> Path:
+    return node / "etc/kolla/nova-api/config.json"
+
+
+def command_of(node: Path) -> str:
+    return str(json.loads(config_of(node).read_text())["command"])
+
+
+def drop_in(node: Path) -> Path:
+    return node / f"run/systemd/system/{UNIT}.d/stacklab-debug.conf"
+
+
+def run(node: Path, *words: str) -> tuple[list[Mapping[str, object]], int]:
+    return run_program("debug_node", node, *words)
+
+
+def attach(node: Path, *words: str) -> tuple[list[Mapping[str, object]], int]:
+    return run(node, "attach", UNIT, "--limit", "0", *words)
+
+
+def test_a_service_is_known_by_its_container(node: Path) -> None:
+    with container(node):
+        (line,), code = run(node, "look", "kolla-")
+    assert code == 0
+    assert (line["service"], line["unit"], line["kind"]) == ("nova_api", UNIT, "python")
+    assert (line["container"], line["engine"]) == ("nova_api", "docker")
+    assert line["python"] == sys.executable
+    assert not line["hooked"]
+
+
+@pytest.mark.parametrize("name", ["/usr/sbin/apache2", "bash"])
+def test_a_container_without_python_is_not_listed(node: Path, name: str) -> None:
+    with container(node, name):
+        lines, code = run(node, "look", "kolla-")
+    assert (lines, code) == ([], 0)
+
+
+def test_a_container_that_is_down_is_not_listed_and_can_be_put_back(node: Path) -> None:
+    with container(node):
+        attach(node)
+    said = json.loads((node / "container.json").read_text())
+    said[0]["State"]["Pid"] = 0
+    (node / "container.json").write_text(json.dumps(said))
+    assert run(node, "look", "kolla-") == ([], 0)
+    assert run(node, "detach", UNIT)[1] == 0
+    assert command_of(node) == COMMAND
+
+
+def test_its_program_is_given_the_hook_by_its_command(node: Path) -> None:
+    with container(node):
+        lines, code = attach(node, "--set", "OS_A__B=0")
+    # Nothing starts here, so that nothing listens.
+    assert code == 1
+    assert "no process of" in str(lines[-1]["failed"])
+    words = command_of(node).split()
+    assert words[0] == "env"
+    assert words[-3:] == COMMAND.split()
+    assert f"PYTHONPATH={node}/{HOOK}" in words
+    assert f"STACKLAB_DEBUG_RECORDS={node}/{HOOK}/records" in words
+    assert "OS_A__B=0" in words
+    assert "ExecStart" not in drop_in(node).read_text()
+    calls = (node / "calls").read_text()
+    assert f"docker cp {node}/{HOOK} nova_api:" in calls
+    assert f"restart --no-block {UNIT}" in calls
+
+
+def test_uwsgi_gets_arguments_behind_its_own(node: Path) -> None:
+    with container(node, "/var/lib/kolla/venv/bin/uwsgi"):
+        attach(node)
+    command = command_of(node)
+    assert f"{COMMAND} --processes 1 --threads 1 --pythonpath" in command
+    assert command.endswith("--import stacklab_debug_worker")
+    assert " PYTHONPATH=" not in command
+
+
+def test_all_of_it_is_undone_and_twice_is_no_error(node: Path) -> None:
+    before = config_of(node).read_bytes()
+    with container(node):
+        attach(node)
+        run(node, "give", UNIT, "--set", "OS_DEFAULT__RPC_RESPONSE_TIMEOUT=3600")
+        assert "RPC_RESPONSE_TIMEOUT=3600" in command_of(node)
+        assert "STACKLAB_DEBUG_WITH" in command_of(node)
+        for restarts in (3, 3):
+            assert run(node, "detach", UNIT)[1] == 0
+            assert (node / "calls").read_text().count("restart") == restarts
+    assert config_of(node).read_bytes() == before
+    assert [path for path in (node / "run").rglob("*") if path.is_file()] == []
+
+
+def test_what_an_order_that_was_cut_off_has_left_is_seen_and_undone(node: Path) -> None:
+    with container(node):
+        attach(node)
+        drop_in(node).unlink()
+        (line,), _ = run(node, "look", "kolla-")
+        assert line["hooked"]
+        assert run(node, "detach", UNIT)[1] == 0
+        (line,), _ = run(node, "look", "kolla-")
+        assert not line["hooked"]
+    assert command_of(node) == COMMAND
+
+
+def test_a_process_is_told_by_its_number_on_the_node(node: Path) -> None:
+    with container(node) as pid:
+        records = node / HOOK / "records"
+        records.mkdir()
+        for number in (pid, 2**22 + 1):
+            said = {"pid": number, "port": 5678, "program": "nova-api"}
+            (records / f"{number}.json").write_text(json.dumps(said))
+        (line,), _ = run(node, "look", "kolla-")
+    assert line["processes"] == [{"pid": pid, "port": 5678, "program": "nova-api"}]
+    assert pid != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("network", "variable", "words"),
+    [
+        ("bridge", "A=B", "does not have the node's network"),
+        ("host", "A=B C", "can't be given a value with blanks: A=B C"),
+    ],
+)
+def test_what_a_container_can_not_have_is_told(
+    node: Path, network: str, variable: str, words: str
+) -> None:
+    with container(node, network=network):
+        lines, code = attach(node, "--set", variable)
+    assert code == 1
+    assert words in str(lines[-1]["failed"])
+    assert command_of(node) == COMMAND
+
+
+def test_a_file_is_found_as_the_containers_python_finds_it(node: Path) -> None:
+    with container(node):
+        (line,), code = run(node, "find", UNIT, "email/mime/text.py")
+        assert code == 0
+        assert Path(str(line["path"])).name == "text.py"
+        assert run(node, "find", UNIT, "/no/such/file.py")[1] == 1
+        assert run(node, "find", UNIT, str(config_of(node)))[1] == 0
