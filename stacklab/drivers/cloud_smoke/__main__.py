@@ -27,7 +27,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -133,11 +133,13 @@ class Smoke:
         wanted = set(self._computes)
 
         def look() -> str:
-            services = self._cloud.compute.services(binary="nova-compute")
+            services = list(self._cloud.compute.services(binary="nova-compute"))
             up = {service.host for service in services if service.state == "up"}
             mapped = {hypervisor.name for hypervisor in self._cloud.compute.hypervisors()}
             missing = sorted(wanted - (up & mapped))
-            return f"not up, or not mapped to a cell: {', '.join(missing)}" if missing else ""
+            if missing:
+                return f"not up, or not mapped to a cell: {', '.join(missing)}"
+            return "; ".join(_disabled(services, wanted))
 
         wait_until_nothing_is_missing(look, _READY_S)
         return ", ".join(sorted(wanted))
@@ -189,6 +191,16 @@ class Smoke:
         server_id = self._resources.server_id(name)
         answer = self._cloud.compute.get_server_console_output(server_id, length=_CONSOLE_LINES)
         return f"its console:\n{answer.get('output', '')}"
+
+
+def _disabled(services: Sequence[Any], wanted: set[str]) -> Iterator[str]:
+    """Yield the computes that get no VM, with nova's reason.
+
+    nova-compute disables itself while its libvirtd does not answer.
+    """
+    for service in services:
+        if service.host in wanted and service.status == "disabled":
+            yield f"{service.host} is disabled: {service.disabled_reason or 'nova tells no reason'}"
 
 
 def _listed(addresses: dict[str, str]) -> str:

@@ -93,6 +93,42 @@ def test_clues_are_not_asked_for_where_nothing_failed(capsys: pytest.CaptureFixt
     assert lines_of(capsys)[-1]["detail"] == "on one"
 
 
+def computes(*services: tuple[str, str, str]) -> SimpleNamespace:
+    """Return a nova that has these computes: host, state and status of each."""
+    listed = [
+        SimpleNamespace(host=host, state=state, status=status, disabled_reason="AUTO: gone")
+        for host, state, status in services
+    ]
+    mapped = [SimpleNamespace(name=host) for host, _, _ in services]
+    return SimpleNamespace(services=lambda binary: listed, hypervisors=lambda: mapped)
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (("one", "down", "enabled"), "not up, or not mapped to a cell: one"),
+        # It is up, and gets no VM: "No valid host was found".
+        (("one", "up", "disabled"), "one is disabled: AUTO: gone"),
+        (("one", "up", "enabled"), ""),
+    ],
+)
+def test_a_compute_that_gets_no_vm_is_waited_for(
+    one: tuple[str, str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stacklab.drivers.cloud_smoke import __main__ as program
+    from stacklab.drivers.cloud_smoke.steps import StepFailed, StepRunner
+
+    monkeypatch.setattr(program, "_READY_S", 0.0)
+    smoke: Any = program.Smoke(ORDERS, StepRunner(lambda: ""))
+    others = (("two", "up", "enabled"), ("not-of-the-lab", "up", "disabled"))
+    smoke._cloud.compute = computes(one, *others)
+    if not words:
+        assert smoke._wait_for_computes() == "one, two"
+        return
+    with pytest.raises(StepFailed, match=words):
+        smoke._wait_for_computes()
+
+
 def inventories(**ratios: float) -> SimpleNamespace:
     """A placement service that has one compute with these ratios."""
     answer = {"inventories": {name: {"allocation_ratio": at} for name, at in ratios.items()}}

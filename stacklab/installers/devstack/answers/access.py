@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from stacklab.installers.devstack.answers.seat import given_away, ranges
 from stacklab.installers.kit.addresses import api_address
+from stacklab.installers.kit.complaints import complaints
 from stacklab.installers.kit.release import release_of
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 
+# The controller's units that say why a VM was not made, of all releases.
+_COMPLAINING = tuple(
+    f"devstack@{name}"
+    for name in (
+        "n-sch",
+        "n-super-cond",
+        "n-cond-cell1",
+        "n-cond",
+        "placement-api",
+        "q-svc",
+        "neutron-api",
+        "neutron-rpc-server",
+    )
+)
 # What DevStack calls its own external network, and the bridge's network below it.
 _PUBLIC = "public"
 
@@ -24,6 +39,7 @@ def access(lab: Lab) -> CloudAccess | None:
         project="admin",
         region="RegionOne",
         external=_external(lab),
+        clues=complaints(_COMPLAINING),
     )
 
 

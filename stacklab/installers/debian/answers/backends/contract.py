@@ -10,6 +10,7 @@ from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.connections import Connections
 from stacklab.installers.debian.answers.place import CloudPlace
 from stacklab.installers.debian.answers.service import UNIT_PREFIX, Service
+from stacklab.installers.kit.complaints import complaints
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode
 from stacklab.stages.stage import Step
@@ -35,15 +36,10 @@ def _no_texts(_place: CloudPlace, _node: Node) -> Mapping[str, str]:
     return MappingProxyType({})
 
 
-def complaints(*further_services: str) -> str:
+def controllers_complaints(*further_services: str) -> str:
     """Return lines of a script that tell what the controller's services complained of."""
     services = ("nova-scheduler", "nova-conductor", "neutron-server", *further_services)
-    units = " ".join(f"-u {UNIT_PREFIX}{name}" for name in services)
-    return rf"""
-complained=' (ERROR|CRITICAL) |returned 0 hosts|Refusing to bind|No valid host'
-journalctl --since=-20min --output=cat --no-pager {units} |
-    grep -E "$complained" | cut -c1-300 | tail -n 8
-"""
+    return complaints([f"{UNIT_PREFIX}{name}" for name in services])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from stacklab.installers.debian.answers.backends.contract import (
     NEUTRON_CONF,
     Backend,
     BackendOptions,
-    complaints,
+    controllers_complaints,
 )
 from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.database import wait_for_count
@@ -159,5 +159,5 @@ LINUX_BRIDGE = Backend(
     options=_LinuxBridgeOptions,
     agents=_agents,
     wait_for_agents=_wait_for_agents,
-    clues=complaints("neutron-linuxbridge-agent", "neutron-l3-agent") + _CLUES,
+    clues=controllers_complaints("neutron-linuxbridge-agent", "neutron-l3-agent") + _CLUES,
 )

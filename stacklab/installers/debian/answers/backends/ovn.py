@@ -11,7 +11,7 @@ from stacklab.installers.debian.answers.backends.contract import (
     NOVA_CONF,
     Backend,
     BackendOptions,
-    complaints,
+    controllers_complaints,
 )
 from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
@@ -178,5 +178,5 @@ OVN = Backend(
     announces_gateway=True,
     has_chassis=True,
     wait_for_agents=_wait_for_agents,
-    clues=complaints() + _CLUES,
+    clues=controllers_complaints() + _CLUES,
 )
