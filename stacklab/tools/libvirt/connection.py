@@ -117,17 +117,27 @@ def why_unreachable(uri: str | None = None) -> str | None:
 
     def try_to_open() -> str | None:
         try:
-            # Read-only first: where polkit forbids writing, its error says more than a failure.
-            libvirt.openReadOnly(uri or URI).close()
             libvirt.open(uri or URI).close()
         except libvirt.libvirtError as error:
-            return str(error)
+            return _why_not_even_to_read(uri or URI) or str(error)
         return None
 
     try:
         return bounded.call(try_to_open, limit_s=LOOK_S, name="libvirt")
     except bounded.OverLimit as error:
         raise NoAnswer(LOOK_S) from error
+
+
+def _why_not_even_to_read(uri: str) -> str | None:
+    """Return why libvirtd can't even be read from, which says more; None where it can.
+
+    Its socket for readers may be closed to somebody who may write: each has settings of its own.
+    """
+    try:
+        libvirt.openReadOnly(uri).close()
+    except libvirt.libvirtError as error:
+        return str(error)
+    return None
 
 
 # --- the connections of this process

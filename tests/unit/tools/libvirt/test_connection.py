@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import libvirt
 import pytest
@@ -87,7 +88,7 @@ def test_a_connection_that_is_held_is_let_go_when_it_is_closed(hanging: Hanging)
 
 def test_asking_whether_it_answers_is_bounded(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     freed = threading.Event()
-    monkeypatch.setattr(libvirt, "openReadOnly", lambda _uri: freed.wait())
+    monkeypatch.setattr(libvirt, "open", lambda _uri: freed.wait())
     with pytest.raises(NoAnswer) as caught:
         why_unreachable()
     assert "libvirtd" in str(caught.value.hint)
@@ -101,3 +102,30 @@ def test_opening_it_is_bounded(quick: None, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(NoAnswer):
         Libvirt()
     freed.set()
+
+
+@pytest.mark.parametrize(
+    ("reading", "writing", "why"),
+    [
+        ("", "", None),
+        # auth_unix_rw is none, and auth_unix_ro is polkit, which does not run.
+        ("no system bus", "", None),
+        ("", "no polkit agent", "no polkit agent"),
+        ("no such file", "no such file", "no such file"),
+        ("no system bus", "authentication failed", "no system bus"),
+    ],
+)
+def test_who_may_write_need_not_be_let_in_to_read(
+    reading: str, writing: str, why: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opening(problem: str) -> Callable[[str], SimpleNamespace]:
+        def open_(_uri: str) -> SimpleNamespace:
+            if problem:
+                raise libvirt.libvirtError(problem)
+            return SimpleNamespace(close=lambda: None)
+
+        return open_
+
+    monkeypatch.setattr(libvirt, "openReadOnly", opening(reading))
+    monkeypatch.setattr(libvirt, "open", opening(writing))
+    assert why_unreachable() == why
