@@ -151,6 +151,7 @@ class Context:
             host.building,
             host.downloads,
             host.volumes,
+            host.snapshots,
             host.locks,
             host.logs,
         )

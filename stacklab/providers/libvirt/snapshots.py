@@ -100,8 +100,9 @@ class LibvirtSnapshots:
 
         def save(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
             place.domain(node.name).write_text(libvirt.definition(node.uuid))
-            node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             libvirt.save_memory(node.uuid, place.memory(node.name))
+            # While a node runs, its seed is for QEMU's user and root alone.
+            node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             node_disks.keep_console(self._paths.console(node.name), place.console(node.name))
             node_disks.freeze(self._runner, node, disks[node.name])
 

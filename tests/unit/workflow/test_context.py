@@ -171,9 +171,19 @@ def test_what_all_labs_share_is_made(tmp_path: Path) -> None:
         "building",
         "downloads",
         "volumes",
+        "snapshots",
         "locks",
         "logs",
     }
+
+
+def test_what_all_labs_share_is_for_the_whole_group(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o2775)
+    make(home).prepare_root()
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in home.iterdir()}
+    assert set(modes.values()) == {0o2775}, modes
 
 
 def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
