@@ -25,7 +25,7 @@ _GROUP = re.compile(r"/stacklab/(sl[0-9a-f]{8})(?:/|$)", re.MULTILINE)
 _GUEST = re.compile(r"\0guest=(?P<lab>[a-z0-9-]+)_[a-z0-9-]+[,\0]")
 
 
-class _Process(NamedTuple):
+class _MemoryUser(NamedTuple):
     """A process: the lab that it belongs to, "" for none, and the memory that it has."""
 
     name: str
@@ -68,7 +68,7 @@ def _lab_by_machine(host: HostPaths, labs: Iterable[Lab]) -> Mapping[str, str]:
     return names
 
 
-def _processes(machine: Machine, lab_by_machine: Mapping[str, str]) -> Iterator[_Process]:
+def _processes(machine: Machine, lab_by_machine: Mapping[str, str]) -> Iterator[_MemoryUser]:
     for number in machine.list_dir(_PROC):
         if not number.isdecimal():
             continue
@@ -84,7 +84,7 @@ def _processes(machine: Machine, lab_by_machine: Mapping[str, str]) -> Iterator[
             lab_by_machine,
         )
         # Anybody may give a process any name.
-        yield _Process(name=printable(name[1], indent=""), lab=lab, mib=mib)
+        yield _MemoryUser(name=printable(name[1], indent=""), lab=lab, mib=mib)
 
 
 def _lab_of(cmdline: str, cgroup: str, lab_by_machine: Mapping[str, str]) -> str:

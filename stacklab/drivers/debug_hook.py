@@ -78,7 +78,7 @@ def start() -> None:
     _leave_python_path()
     if not port or not records:
         return
-    process = _Process(_debugger_of(kind or "debugpy"), int(port), Path(records))
+    process = _ServiceProcess(_debugger_of(kind or "debugpy"), int(port), Path(records))
     process.prepare()
     if _program() in _FORKING:
         os.register_at_fork(after_in_child=process.begin)
@@ -110,7 +110,7 @@ def _debugger_of(kind: str) -> _Debugpy | _Calling:
     return _Calling(_CALLING[kind]) if kind in _CALLING else _Debugpy()
 
 
-class _Process:
+class _ServiceProcess:
     """This process of the service."""
 
     def __init__(self, debugger: _Debugpy | _Calling, first_port: int, records: Path) -> None:

@@ -6,7 +6,7 @@ A consumer that expands nothing takes them as they are; bash takes `<...>` for r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stacklab.lint.book import Book, rule
@@ -63,7 +63,7 @@ YAML = Syntax(pattern=_IN_YAML, unknown="{{ placeholder }}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Placeholder:
     """A placeholder as it is written; one that stands in for a secret is never shown."""
 
     text: str
@@ -79,7 +79,7 @@ class _Partner:
     before: str  # what stands on the line in front of its value
 
 
-_LinesOf = dict[_Mark, list[int]]
+_LinesOf = dict[_Placeholder, list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     lines: list[str] = []
     for number, line in enumerate(source.lines, start=1):
         if _TEMPLATE_LINE.match(line):
-            lines_of.setdefault(_Mark(line.strip()), []).append(number)
+            lines_of.setdefault(_Placeholder(line.strip()), []).append(number)
             lines.append("")
             continue
         lines.append(_take_out_of_line(line, number, syntax, lines_of))
@@ -113,20 +113,34 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     for partner in partners.values():
         if syntax.unknown:
             lines[partner.line - 1] = f'{partner.before}"{syntax.unknown}"'
-    marks_at: dict[tuple[int, ...], list[_Mark]] = {}
-    for mark, numbers in lines_of.items():
-        marks_at.setdefault(tuple(dict.fromkeys(numbers)), []).append(mark)
-    findings = tuple(
-        _describe(source.name, marks, at, [partners[line] for line in at if line in partners])
-        for at, marks in marks_at.items()
-    )
     end = "\n" if source.text.endswith("\n") else ""
     return Cleared(
         source=replace(source, text="\n".join(lines) + end),
-        findings=findings,
-        lines=frozenset(number for numbers in lines_of.values() for number in numbers)
-        | {partner.line for partner in partners.values()},
+        findings=_describe_all(source.name, lines_of, partners),
+        lines=_lines_with_one(lines_of, partners),
     )
+
+
+def _describe_all(
+    file: str, lines_of: _LinesOf, partners: Mapping[int, _Partner]
+) -> tuple[Finding, ...]:
+    """Return a finding for each set of lines: those that stand on the same ones share it."""
+    placeholders_at: dict[tuple[int, ...], list[_Placeholder]] = {}
+    for placeholder, numbers in lines_of.items():
+        placeholders_at.setdefault(tuple(dict.fromkeys(numbers)), []).append(placeholder)
+    findings: list[Finding] = []
+    for numbers_at, placeholders in placeholders_at.items():
+        partners_at = [partners[number] for number in numbers_at if number in partners]
+        findings.append(_describe(file, placeholders, numbers_at, partners_at))
+    return tuple(findings)
+
+
+def _lines_with_one(lines_of: _LinesOf, partners: Mapping[int, _Partner]) -> frozenset[int]:
+    """Return the numbers of all lines on which a placeholder or its partner stands."""
+    numbers = {partner.line for partner in partners.values()}
+    for its_numbers in lines_of.values():
+        numbers.update(its_numbers)
+    return frozenset(numbers)
 
 
 def _find_partners(source: Source, lines_of: _LinesOf) -> dict[int, _Partner]:
@@ -138,10 +152,10 @@ def _find_partners(source: Source, lines_of: _LinesOf) -> dict[int, _Partner]:
             partner = _Partner(key=match["key"], line=number, before=match["before"])
             passwords[match["stem"].lower()] = partner
     partners: dict[int, _Partner] = {}
-    for mark, numbers in lines_of.items():
+    for placeholder, numbers in lines_of.items():
         for number in numbers:
             user = _USER_KEY.match(source.lines[number - 1])
-            if user is None or not mark.text.startswith("$"):
+            if user is None or not placeholder.text.startswith("$"):
                 continue
             stem = user["stem"].lower()
             if stem in passwords:
@@ -157,8 +171,8 @@ def _take_out_of_line(line: str, number: int, syntax: Syntax, lines_of: _LinesOf
             return line
         # What stands in for a secret may be one, after all.
         is_secret = _SECRET.search(re.split(r"[=:]", before, maxsplit=1)[0]) is not None
-        mark = _Mark(match["mark"], is_secret=is_secret)
-        lines_of.setdefault(mark, []).append(number)
+        placeholder = _Placeholder(match["mark"], is_secret=is_secret)
+        lines_of.setdefault(placeholder, []).append(number)
         if not syntax.unknown:
             return line
         unknown = syntax.unknown
@@ -179,13 +193,16 @@ def _is_meant(match: re.Match[str], before: str, rest: str) -> bool:
 
 
 def _describe(
-    file: str, marks: Sequence[_Mark], numbers: Sequence[int], partners: Sequence[_Partner]
+    file: str,
+    placeholders: Sequence[_Placeholder],
+    numbers: Sequence[int],
+    partners: Sequence[_Partner],
 ) -> Finding:
     """Return the finding of all placeholders that stand on the same lines."""
     shown = ", ".join(map(str, numbers[:_SHOWN]))
     more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
     where = f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
-    words = " and ".join(mark.text for mark in marks if not mark.is_secret)
+    words = " and ".join(one.text for one in placeholders if not one.is_secret)
     if not words:
         words, where = f"what stands in {where}", ""
     elif len(numbers) > 1:
@@ -196,7 +213,7 @@ def _describe(
     values = [f"the value of {partner.key} (line {partner.line})" for partner in partners]
     if values:
         words, where = " and ".join([f"{words}{where}", *values]), ""
-    elif len(marks) == 1:
+    elif len(placeholders) == 1:
         are = "is a placeholder, and nothing fills it in"
     return _BOOK.finding(
         "file-placeholder",

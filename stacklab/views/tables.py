@@ -14,7 +14,7 @@ from rich.text import Text
 from stacklab.typed import IN_CHECKOUT, as_typed, program
 
 
-class _Stdout(Console):
+class _StdoutConsole(Console):
     """Rich's console, which leaves a pipe without a reader to us: rich would end with 1."""
 
     def on_broken_pipe(self) -> None:
@@ -28,10 +28,10 @@ def console() -> Console:
     Piped, it is as wide as its lines need.
     """
     if sys.stdout.isatty():
-        return _Stdout(soft_wrap=True)
+        return _StdoutConsole(soft_wrap=True)
     # Without a terminal, get_terminal_size() has COLUMNS, or 80.
     width = max(160, shutil.get_terminal_size().columns)
-    return _Stdout(width=width, soft_wrap=True)
+    return _StdoutConsole(width=width, soft_wrap=True)
 
 
 def table(

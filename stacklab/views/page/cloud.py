@@ -58,25 +58,27 @@ def proof_steps(results: Iterable[CheckResult]) -> list[ListedStep]:
 
 def svg(lab: Lab, results: Sequence[CheckResult]) -> str:
     """Draw the cloud as these results show it; "" where they have nothing of it."""
-    seen = _Seen.of(lab, results)
-    columns = [name for name in seen.services if seen.services[name] or seen.guests_on(name)]
+    of_cloud = _CloudResults.of(lab, results)
+    columns = [
+        name for name in of_cloud.services if of_cloud.services[name] or of_cloud.guests_on(name)
+    ]
     if not columns or len(columns) > _MOST_COLUMNS:
         return ""
-    most = max(len(seen.services[name]) for name in columns)
-    most_guests = max(len(seen.guests_on(name)) for name in columns)
+    most = max(len(of_cloud.services[name]) for name in columns)
+    most_guests = max(len(of_cloud.guests_on(name)) for name in columns)
     vm_height = _VM_LINES * _LINE + _PAD
     height = (most + 1) * _LINE + 2 * _PAD + most_guests * (vm_height + _PAD)
     parts: list[str] = []
     middles: dict[str, int] = {}  # the x of each VM's middle
     for column, name in enumerate(columns):
         x = _PAD + column * (_WIDTH + _GAP)
-        parts += _draw_node(seen, name, x, height)
-        top = _PAD + height - len(seen.guests_on(name)) * (vm_height + _PAD)
-        for place, guest in enumerate(seen.guests_on(name)):
-            parts += _draw_vm(seen, guest, x + _PAD, top + place * (vm_height + _PAD))
+        parts += _draw_node(of_cloud, name, x, height)
+        top = _PAD + height - len(of_cloud.guests_on(name)) * (vm_height + _PAD)
+        for place, guest in enumerate(of_cloud.guests_on(name)):
+            parts += _draw_vm(of_cloud, guest, x + _PAD, top + place * (vm_height + _PAD))
             middles[guest.name] = x + _WIDTH // 2 + place * _GAP
     bottom = _PAD + height
-    links, bottom = _draw_links(seen, middles, bottom)
+    links, bottom = _draw_links(of_cloud, middles, bottom)
     width = 2 * _PAD + len(columns) * (_WIDTH + _GAP) - _GAP
     size = f'viewBox="0 0 {width} {bottom + _PAD}" width="{width}" height="{bottom + _PAD}"'
     return "\n".join(
@@ -92,7 +94,7 @@ def svg(lab: Lab, results: Sequence[CheckResult]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _CloudResults:
     """What the results say of services, by node, and of the proof's steps, by title."""
 
     services: Mapping[str, Sequence[CheckResult]]
@@ -100,7 +102,7 @@ class _Seen:
     guests: Sequence[Guest]
 
     @classmethod
-    def of(cls, lab: Lab, results: Sequence[CheckResult]) -> _Seen:
+    def of(cls, lab: Lab, results: Sequence[CheckResult]) -> _CloudResults:
         services: dict[str, list[CheckResult]] = {node.name: [] for node in lab.nodes}
         steps: dict[str, CheckStatus] = {}
         for result in results:
@@ -120,9 +122,9 @@ class _Seen:
         return max(found, key=_SEVERITY.index)
 
 
-def _draw_node(seen: _Seen, name: str, x: int, height: int) -> Iterator[str]:
+def _draw_node(of_cloud: _CloudResults, name: str, x: int, height: int) -> Iterator[str]:
     """Draw a node with a line for each of its services."""
-    results = seen.services[name]
+    results = of_cloud.services[name]
     is_bad = any(not result.is_passed for result in results)
     yield f'<g class="node{" bad" if is_bad else ""}" data-node="{name}">'
     yield element("rect", class_="plain", x=x, y=_PAD, width=_WIDTH, height=height, rx=6)
@@ -139,12 +141,12 @@ def _draw_node(seen: _Seen, name: str, x: int, height: int) -> Iterator[str]:
     yield "</g>"
 
 
-def _draw_vm(seen: _Seen, guest: Guest, x: int, y: int) -> Iterator[str]:
+def _draw_vm(of_cloud: _CloudResults, guest: Guest, x: int, y: int) -> Iterator[str]:
     """Draw a VM in its node, with what was seen of it."""
-    from_host = seen.status(
+    from_host = of_cloud.status(
         ProofStep(Act.HOST_PINGS, guest.name), ProofStep(Act.HOST_LOGS_IN, guest.name)
     )
-    metadata = seen.status(ProofStep(Act.METADATA, guest.name))
+    metadata = of_cloud.status(ProofStep(Act.METADATA, guest.name))
     yield element(
         "rect",
         class_="strong",
@@ -163,14 +165,16 @@ def _draw_vm(seen: _Seen, guest: Guest, x: int, y: int) -> Iterator[str]:
         yield element("text", text, class_="text", x=x + _PAD + 14, y=line_y)
 
 
-def _draw_links(seen: _Seen, middles: Mapping[str, int], top: int) -> tuple[list[str], int]:
+def _draw_links(
+    of_cloud: _CloudResults, middles: Mapping[str, int], top: int
+) -> tuple[list[str], int]:
     """Draw a line below the nodes from each VM to its neighbour; return also where it ends."""
     parts: list[str] = []
-    names = [guest.name for guest in seen.guests if guest.name in middles]
+    names = [guest.name for guest in of_cloud.guests if guest.name in middles]
     y = top
     for one, other in pairwise(names):
         y += _LINK_STEP
-        status = seen.status(
+        status = of_cloud.status(
             ProofStep(Act.PINGS, one, other),
             ProofStep(Act.LOGS_IN, one, other),
             ProofStep(Act.PINGS, other, one),

@@ -166,7 +166,7 @@ def watch(
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _PendingCall:
     """What a reply does not say of the call that it belongs to."""
 
     method: str
@@ -191,7 +191,7 @@ class _Watching:
         self._lab = lab
         self._paths = paths
         self._heard = heard
-        self._calls: dict[str, _Call] = {}  # by their ids
+        self._calls: dict[str, _PendingCall] = {}  # by their ids
         self._nodes = {str(nic.address.ip): node.name for node in lab.nodes for nic in node.nics}
         self._has_begun = threading.Event()
         self._has_ended = threading.Event()
@@ -264,7 +264,7 @@ class _Watching:
         sender = self._place(words["sender"], words["from"])
         receiver = self._taker(words["exchange"], words["key"])
         if words["kind"] == "CALL":
-            self._calls[words["id"]] = _Call(method, sender, request_id, global_id)
+            self._calls[words["id"]] = _PendingCall(method, sender, request_id, global_id)
         call = self._calls.get(words["id"])
         if words["kind"] == "REPLY" and call is not None:
             method, receiver = call.method, call.sender
