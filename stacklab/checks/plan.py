@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stacklab.checks import custom
 from stacklab.checks.cloud import proof, services
+from stacklab.checks.custom import family as custom
 from stacklab.checks.families import Families
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.nodes import family as nodes

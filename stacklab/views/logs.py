@@ -10,7 +10,8 @@ from html import escape
 from urllib.parse import quote
 
 from stacklab.foreign import printable
-from stacklab.workflow.logs.logs import MARK, Bundle, Item, Written
+from stacklab.workflow.logs.bundle import Bundle, Item
+from stacklab.workflow.logs.logs import MARK, Written
 
 _STYLE = """
 :root { color-scheme: light dark; --fg: #1c2024; --bg: #fff; --dim: #60646c; --line: #d9d9e0;

@@ -8,8 +8,8 @@ from pathlib import Path
 import pygal
 from rich.table import Table
 
-from stacklab.checks import report
 from stacklab.dev.check_cost import NETWORKS, CheckCost
+from stacklab.views import saving
 from stacklab.views.tables import table
 
 # The goals for a lab of 200 nodes.
@@ -58,4 +58,4 @@ def draw_chart(results: Sequence[CheckCost]) -> str:
 
 def write_chart(results: Sequence[CheckCost], path: Path) -> None:
     """Write the chart; raise LabError, with the path, if it can't be written."""
-    report.save(str(path), (draw_chart(results),))
+    saving.save(str(path), (draw_chart(results),))

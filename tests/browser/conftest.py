@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stacklab.checks import report
 from stacklab.checks.outcome import Outcome
+from stacklab.views import saving
 from stacklab.views.page import html
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Page:
         self.path = path
 
     def open(self, found: Outcome) -> Page:
-        report.save(str(self.path), html.page_parts(found))
+        saving.save(str(self.path), html.page_parts(found))
         self.driver.get(self.path.as_uri())
         return self
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.checks import custom, plan
+from stacklab.checks import plan
+from stacklab.checks.custom import family as custom
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import read as pairs_read
 from stacklab.checks.pairs import shell as pairs_shell

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from stacklab import files, record
-from stacklab.checks import report
 from stacklab.cli import glue
 from stacklab.errors import HostError, LabError
 from stacklab.stages.step_log import StepLog
+from stacklab.views import saving
 from stacklab.workflow import events
 from stacklab.workflow.lab import ending
 from stacklab.workflow.logs import logs
@@ -74,7 +74,7 @@ def test_neither_bundles_nor_reports_are_writable_for_others(
     host.runner.on("qemu-system-x86_64")
     logs.collect(host.context, "trio", str(out / "new" / "logs"), index=lambda _bundle: "x")
     logs.collect(host.context, "trio", str(out / "newer" / "a.tar.gz"), index=lambda _bundle: "x")
-    report.save(str(out / "newest" / "a.json"), ["{}"])
+    saving.save(str(out / "newest" / "a.json"), ["{}"])
     assert writable_for_others(out) == []
     for secret in (out / "new" / "logs", out / "newer" / "a.tar.gz"):
         assert secret.stat().st_mode & 0o077 == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +11,14 @@ from dataclasses import dataclass, field
 from stacklab.checks import answers
 from stacklab.checks.asking.at_once import at_once, sessions_to_try
 from stacklab.checks.asking.lookout import Lookout, States
+from stacklab.checks.asking.patience import Patience
+from stacklab.checks.asking.session_results import (
+    as_node_off,
+    login_result,
+    unanswered_result,
+    unreached_results,
+    unreadable_results,
+)
 from stacklab.checks.families import Families
 from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
 from stacklab.checks.result import (
@@ -21,7 +28,6 @@ from stacklab.checks.result import (
     CheckResult,
     CheckStatus,
     Reason,
-    Verdict,
     checks_of_kind,
 )
 from stacklab.model.checks import CheckPolicy
@@ -62,27 +68,6 @@ class CheckEvent:
 def _no_states() -> States:
     """Return that nobody can tell what any node does."""
     return {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Patience:
-    """The number of tries, or the time, that checks which do not pass are given."""
-
-    interval_s: float
-    tries: int = 0  # 0: until the deadline
-    deadline: float | None = None  # time.monotonic()
-
-    def left(self, attempt: int) -> float:
-        """Return how many tries, or seconds, are left after that attempt."""
-        if self.deadline is None:
-            return self.tries - attempt
-        return self.deadline - time.monotonic()
-
-    def pause_s(self, attempt: int) -> float:
-        """Return how long to wait: the last try comes when the time is over, not before."""
-        if self.deadline is None:
-            return self.interval_s
-        return min(self.interval_s, self.left(attempt))
 
 
 @dataclass(kw_only=True)
@@ -132,16 +117,15 @@ class Mesh:
             checks = self.families.expected(self.lab)
         self._results, self._witnesses, self._measured = {}, {}, {}
         if wait_s is None:
-            patience = _Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
+            patience = Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
         else:
-            deadline = time.monotonic() + wait_s
-            patience = _Patience(interval_s=policy.interval_s, deadline=deadline)
+            patience = Patience.for_seconds(wait_s, interval_s=policy.interval_s)
         with Lookout(self.states) as lookout:
             self._try_until_passed(lookout, checks, patience)
-        return tuple(self._results.get(check) or _unanswered_result(check) for check in checks)
+        return tuple(self._results.get(check) or unanswered_result(check) for check in checks)
 
     def _try_until_passed(
-        self, lookout: Lookout, checks: Sequence[Check], patience: _Patience
+        self, lookout: Lookout, checks: Sequence[Check], patience: Patience
     ) -> None:
         """Try what does not pass, again and again, for as long as patience lasts."""
         is_waiting = patience.deadline is not None
@@ -265,7 +249,7 @@ class Mesh:
         name = checks[0].node
         why_off = lookout.why_not(name)
         if why_off:
-            return _unreached_results(checks, Reason.NODE_OFF, why_off)
+            return unreached_results(checks, Reason.NODE_OFF, why_off)
         with self._judging:
             parts = self.families.parts(self.lab, self.lab.node(name), checks, self._facts)
         stopped: list[str] = []  # why the session was broken off, if it was
@@ -286,15 +270,15 @@ class Mesh:
         )
         reason = Reason.NODE_OFF if stopped else answers.connection(reply.result.stderr)
         if not reply.answer.is_begun:
-            return _unreached_results(checks, reason, reply.why, reply)
+            return unreached_results(checks, reason, reply.why, reply)
         with self._judging:
             # A hostile node's answer may break a judge: that must not cost other nodes' results.
             results = guarded(
                 lambda: self._judge_reply(checks, reply),
-                lambda why: _unreadable_results(checks, why, reply),
+                lambda why: unreadable_results(checks, why, reply),
             )
         if stopped:
-            results = tuple(map(_as_node_off, results))
+            results = tuple(map(as_node_off, results))
         return results
 
     def _judge_reply(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
@@ -311,7 +295,7 @@ class Mesh:
         for family, _ in self.families.group(together):
             self._keep_measurement(family, node, answer)
         login_checks = checks_of_kind(checks, CheckKind.LOGIN)
-        logins = [_login_result(check, reply) for check in login_checks]
+        logins = [login_result(check, reply) for check in login_checks]
         return (*logins, *self.families.judge(self.lab, alone, answer, self._facts))
 
     def _keep_measurement(self, family: Family, node: Node, answer: Answer) -> None:
@@ -321,55 +305,3 @@ class Mesh:
         number = family.measure(self.lab, node, answer)
         if number is not None:
             measured[node.name] = number
-
-
-def _unreadable_results(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
-    """Return an error for each check of a node whose answer broke a judge."""
-    verdict = Verdict.error(Reason.UNREADABLE, why)
-    return tuple(verdict.of(check, command=str(reply.command)) for check in checks)
-
-
-def _unanswered_result(check: Check) -> CheckResult:
-    """Return the result of a check that no family judged."""
-    return Verdict.error(Reason.NO_ANSWER, "nobody could tell").of(check)
-
-
-def _as_node_off(result: CheckResult) -> CheckResult:
-    """Return the result with the true reason where the session ended since the node went off."""
-    if result.reason is not Reason.SESSION_ENDED:
-        return result
-    return dataclasses.replace(result, reason=Reason.NODE_OFF)
-
-
-def _login_result(login: Check, reply: Reply) -> CheckResult:
-    """Return the result of a login that worked; its command is kept where the session broke."""
-    return CheckResult(
-        check=login,
-        status=CheckStatus.PASSED,
-        reason=Reason.OK,
-        detail="logged in",
-        elapsed_s=reply.result.elapsed_s,
-        command="" if reply.answer.is_complete else str(reply.command),
-        output=reply.result.stderr[-protocol.OUTPUT_MAX :],
-    )
-
-
-def _unreached_results(
-    checks: Sequence[Check], reason: Reason, why: str, reply: Reply | None = None
-) -> tuple[CheckResult, ...]:
-    """Return the results of a node without a session: the login failed, and no other was tried."""
-    # A node that is off is the reason for all; why a login failed is that of the login alone.
-    others = reason if reason is Reason.NODE_OFF else Reason.NOT_REACHED
-    results: list[CheckResult] = []
-    for check in checks:
-        if check.kind is not CheckKind.LOGIN:
-            results.append(Verdict.error(others, f"not reached: {why}").of(check))
-            continue
-        verdict = Verdict.failed(reason, why)
-        if reply is None:
-            results.append(verdict.of(check))
-            continue
-        output = reply.result.stderr.strip()
-        result = verdict.of(check, command=str(reply.command), output=output)
-        results.append(dataclasses.replace(result, elapsed_s=reply.result.elapsed_s))
-    return tuple(results)

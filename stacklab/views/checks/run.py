@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from rich.console import Group
 
-from stacklab.checks import report
 from stacklab.checks.outcome import Outcome, raise_for_checks
+from stacklab.checks.report_json import json_parts
+from stacklab.checks.report_junit import junit_parts
 from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab
-from stacklab.views import tables
+from stacklab.views import saving, tables
 from stacklab.views.checks import matrix
 
 
@@ -28,20 +29,20 @@ class Reports:
 
     def check_writable(self) -> None:
         """Make sure, before the checks run, that all can be written; raises LabError otherwise."""
-        report.check_writable((self.json, self.junit, self.html))
+        saving.check_writable((self.json, self.junit, self.html))
 
     def write(self, run: Outcome) -> None:
         """Write what was asked for, as much of it as can be; raises LabError naming the rest."""
         problems: list[LabError] = []
         for path, parts_of in (
-            (self.json, report.json_parts),
-            (self.junit, report.junit_parts),
+            (self.json, json_parts),
+            (self.junit, junit_parts),
             (self.html, _page_parts),
         ):
             if not path:
                 continue
             try:
-                report.save(path, parts_of(run))
+                saving.save(path, parts_of(run))
             except LabError as error:
                 problems.append(error)  # the others may still be written
         if problems:

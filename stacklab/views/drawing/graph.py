@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape
 
-from stacklab.checks import report
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.model.stack import Role
+from stacklab.views import saving
 from stacklab.views.drawing.elements import LETTER, element
 from stacklab.views.drawing.graph_text import Impaired, disk_texts, dot, mermaid, mode_text
 from stacklab.words import suggest
@@ -255,4 +255,4 @@ def draw(lab: Lab, form: str) -> str:
 
 def write_drawing(drawing: str, path: Path) -> None:
     """Write a drawing; raise LabError, with the path, if it can't be written."""
-    report.save(str(path), (drawing,))
+    saving.save(str(path), (drawing,))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import custom
+from stacklab.checks.custom import family as custom
 from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckResult, CheckStatus, Reason
 from stacklab.model.checks import CustomCheck, CustomKind

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import custom
+from stacklab.checks.custom import family as custom
 from stacklab.checks.family import Facts
 from stacklab.checks.result import Reason
 from stacklab.nodes import protocol

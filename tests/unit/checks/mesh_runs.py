@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from stacklab.checks import plan
-from stacklab.checks.asking import mesh as mesh_module
+from stacklab.checks.asking import patience
 from stacklab.checks.asking.lookout import States
 from stacklab.checks.asking.mesh import CheckEvent, Mesh
 from stacklab.checks.family import AboutState, Facts, about_state
@@ -83,5 +83,5 @@ def check(
     )
     with pytest.MonkeyPatch.context() as patch:
         if sleep is not None:
-            patch.setattr(mesh_module, "time", SimpleNamespace(monotonic=sleep.monotonic))
+            patch.setattr(patience, "time", SimpleNamespace(monotonic=sleep.monotonic))
         return mesh.check(plan.expected(lab, selection), policy=policy, wait_s=wait_s)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import custom, plan
+from stacklab.checks import plan
 from stacklab.checks.asking.mesh import Mesh
+from stacklab.checks.custom import family as custom
 from stacklab.checks.family import Facts
 from stacklab.checks.result import (
     Check,

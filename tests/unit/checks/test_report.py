@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.checks import report
 from stacklab.checks.outcome import Outcome
+from stacklab.checks.report_json import json_parts
+from stacklab.checks.report_junit import junit_parts
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
 
@@ -60,11 +61,11 @@ def lost(detail: str = "no reply to 3 pings", output: str = "10.20.0.12 : - - -"
 
 
 def as_json(found: Outcome) -> dict[str, object]:
-    return json.loads("".join(report.json_parts(found)))  # type: ignore[no-any-return]
+    return json.loads("".join(json_parts(found)))  # type: ignore[no-any-return]
 
 
 def as_xml(found: Outcome) -> ET.Element:
-    return ET.fromstring("".join(report.junit_parts(found)).encode())
+    return ET.fromstring("".join(junit_parts(found)).encode())
 
 
 # --- JSON
@@ -150,7 +151,7 @@ def test_a_warning_is_an_exit_code_of_a_strict_run_alone() -> None:
 
 
 def test_the_json_is_a_check_per_line_and_never_whole_in_memory() -> None:
-    parts = report.json_parts(ran(many(40)))
+    parts = json_parts(ran(many(40)))
     assert isinstance(parts, Iterator)
     sizes = [len(part) for part in parts]
     assert max(sizes) < 1000
@@ -305,6 +306,6 @@ def test_control_characters_are_dropped_and_text_is_kept() -> None:
 def test_no_row_of_the_json_gives_orders_to_a_ci_system() -> None:
     """It may be written to /dev/stdout, which is the log of a job."""
     output = "x ##[add-mask]b ###vso[task.setvariable]c"
-    text = "".join(report.json_parts(lost(output=output)))
+    text = "".join(json_parts(lost(output=output)))
     assert "##" not in text
     assert output in [check["output"] for check in json.loads(text)["checks"]]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.views import logs
-from stacklab.workflow.logs.logs import MARK, Bundle, Item, Written
+from stacklab.workflow.logs.bundle import Bundle, Item
+from stacklab.workflow.logs.logs import MARK, Written
 
 BUNDLE = Bundle(
     lab="trio",

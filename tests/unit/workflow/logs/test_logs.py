@@ -9,6 +9,7 @@ import pytest
 from stacklab.errors import LabError
 from stacklab.process import Command, Result
 from stacklab.workflow.logs import logs
+from stacklab.workflow.masking import masked
 from tests.unit.workflow.logs.logged_lab import KEY, PASSWORD, Stage
 
 
@@ -57,10 +58,9 @@ def test_no_secret_and_no_key_is_anywhere_in_the_bundle(stage: Stage) -> None:
 
 def test_of_a_key_that_was_cut_in_two_no_half_is_shown() -> None:
     text = "AAAAotherkeylineAAAAAAAAAAAAAAAA\n-----END RSA PRIVATE KEY-----\nrest\n"
-    assert logs.masked(text, frozenset()) == "********\nrest\n"
+    assert masked(text, frozenset()) == "********\nrest\n"
     assert (
-        logs.masked("before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", frozenset())
-        == "before\n********"
+        masked("before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", frozenset()) == "before\n********"
     )
 
 

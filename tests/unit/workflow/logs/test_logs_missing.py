@@ -9,9 +9,9 @@ import pytest
 from stacklab.errors import CommandFailed, CommandTimedOut, LabError
 from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
+from stacklab.workflow.logs import collecting, logs
 from stacklab.workflow.logs import host as logs_host
-from stacklab.workflow.logs import logs
-from stacklab.workflow.logs.logs import Bundle
+from stacklab.workflow.logs.bundle import Bundle
 from tests.unit.workflow.logs.logged_lab import Stage, node_says
 
 
@@ -97,12 +97,12 @@ def test_a_lab_of_which_nothing_exists_is_refused(stage: Stage) -> None:
 
 
 def test_its_size_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_MOST_BYTES", 100)
+    monkeypatch.setattr(collecting, "_MOST_BYTES", 100)
     bundle = stage.take().bundle
     assert any("the bundle is full" in why for why in missing(bundle).values())
     monkeypatch.setattr(logs_host, "MOST_BYTES", 20)
     stage.paths.console("controller").write_text("first line\nsecond line that is long\nthird\n")
-    monkeypatch.setattr(logs, "_MOST_BYTES", 10**6)
+    monkeypatch.setattr(collecting, "_MOST_BYTES", 10**6)
     stage.take()
     assert stage.text("host/console/controller.log.txt") == "(its beginning is left out)\nthird\n"
 
@@ -111,8 +111,8 @@ def test_no_more_is_fetched_than_a_bundle_holds(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else 200 nodes fill this host's memory while the first of them hangs."""
-    monkeypatch.setattr(logs, "_AT_ONCE", 1)
-    monkeypatch.setattr(logs, "_MOST_BYTES", 100)
+    monkeypatch.setattr(collecting, "_AT_ONCE", 1)
+    monkeypatch.setattr(collecting, "_MOST_BYTES", 100)
     before = len(stage.host.ran("ssh"))
     why = missing(stage.take().bundle)
     assert len(stage.host.ran("ssh")) == before + 1

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import report
 from stacklab.errors import LabError
-
-# --- files
+from stacklab.views import saving
 
 
 def test_a_report_makes_its_directory_and_replaces_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "new" / "r.json"
-    report.save(str(path), ["one", "two"])
-    report.save(str(path), iter(["three"]))
+    saving.save(str(path), ["one", "two"])
+    saving.save(str(path), iter(["three"]))
     assert path.read_text() == "three"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert list(path.parent.iterdir()) == [path]
@@ -30,14 +28,14 @@ def test_a_report_that_is_cut_short_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        report.save(str(path), breaks())
+        saving.save(str(path), breaks())
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    report.save(str(tmp_path / "link"), ["x"])
+    saving.save(str(tmp_path / "link"), ["x"])
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "x"
 
@@ -59,20 +57,20 @@ def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(
     shared.chmod(0o1777)
     link = shared / Path(planted).parts[0]
     link.symlink_to(victim if link.name == "report.html" else victim.parent)
-    report.save(str(shared / planted), ["ours"])  # our own link is
+    saving.save(str(shared / planted), ["ours"])  # our own link is
     victim.write_text("root's")
     os.lchown(link, 65534, 65534)
     with pytest.raises(LabError, match="another user's link"):
-        report.check_writable([str(shared / planted)])
+        saving.check_writable([str(shared / planted)])
     with pytest.raises(LabError, match="another user's link"):
-        report.save(str(shared / planted), ["x"])
+        saving.save(str(shared / planted), ["x"])
     assert victim.read_text() == "root's"
 
 
 def test_a_user_that_there_is_not_is_told() -> None:
     for tried in (
-        lambda path: report.check_writable([path]),
-        lambda path: report.save(path, ["x"]),
+        lambda path: saving.check_writable([path]),
+        lambda path: saving.save(path, ["x"]),
     ):
         with pytest.raises(LabError, match=r"~nobody-of-that-name/r\.json: "):
             tried("~nobody-of-that-name/r.json")
@@ -82,8 +80,8 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        report.check_writable([str(tmp_path / "pipe")])
-        report.save(str(tmp_path / "pipe"), ["x", "y"])
+        saving.check_writable([str(tmp_path / "pipe")])
+        saving.save(str(tmp_path / "pipe"), ["x", "y"])
         assert os.read(reader, 10) == b"xy"
     finally:
         os.close(reader)
@@ -95,14 +93,14 @@ def test_stdout_that_is_a_file_is_written_to_and_not_replaced(tmp_path: Path) ->
         stream.write("before\n")
         stream.flush()
         path = f"/dev/fd/{stream.fileno()}"
-        report.check_writable([path])
-        report.save(path, ["x\n"])
+        saving.check_writable([path])
+        saving.save(path, ["x\n"])
     assert (tmp_path / "log").read_text() == "before\nx\n"
 
 
 def test_a_full_disk_is_told_with_the_path() -> None:
     with pytest.raises(LabError, match=r"^/dev/full: No space left on device") as caught:
-        report.save("/dev/full", ["x"])
+        saving.save("/dev/full", ["x"])
     assert caught.value.hint
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
@@ -127,13 +125,13 @@ def test_a_path_is_tried_before_the_checks_and_nothing_is_left(
     path = str(tmp_path / place) if place else ""
     if why:
         with pytest.raises(LabError) as caught:
-            report.check_writable(["", path])
+            saving.check_writable(["", path])
         assert caught.value.message == f"{path}: {why}"
         assert caught.value.hint
         with pytest.raises(LabError, match=why.replace("is a", "Is a")):
-            report.save(path, ["x"])
+            saving.save(path, ["x"])
     else:
-        report.check_writable(["", path])
+        saving.check_writable(["", path])
     assert sorted(each.name for each in tmp_path.iterdir()) == ["directory", "file"]
     assert (tmp_path / "file").read_text() == "old"
 
@@ -141,6 +139,6 @@ def test_a_path_is_tried_before_the_checks_and_nothing_is_left(
 def test_all_that_is_wrong_with_the_paths_is_told_at_once(tmp_path: Path) -> None:
     path = str(tmp_path / "r")
     with pytest.raises(LabError) as caught:
-        report.check_writable([path, path, str(tmp_path)])
+        saving.check_writable([path, path, str(tmp_path)])
     assert caught.value.message == f"{path}: named for two reports\n{tmp_path}: is a directory"
-    report.check_writable(["/dev/null", "/dev/null"])
+    saving.check_writable(["/dev/null", "/dev/null"])
