@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from stacklab import settings
-from stacklab.doctor import containers, programs, resources, subnets
+from stacklab.doctor import programs, resources, subnets
+from stacklab.doctor.containers import probes as containers
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import HostError, LabError

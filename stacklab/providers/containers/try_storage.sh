@@ -1,5 +1,6 @@
 #!/bin/sh
-# Tries whether a directory can hold what containers write. Called as root by stacklab/doctor/storage.py:
+# Tries whether a directory can hold what containers write. Called as root by
+# stacklab/doctor/containers/storage.py:
 #
 #   sh try_storage.sh DIRECTORY yes|no PYTHON
 #

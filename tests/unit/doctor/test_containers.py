@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.doctor import containers, probes
+from stacklab.doctor import probes
+from stacklab.doctor.containers import probes as containers
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeResult, ProbeStatus, raise_for
 from stacklab.errors import CommandTimedOut, HostError, ToolNotFound

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.doctor import kernel, machine
-from stacklab.doctor.kernel import NETEM, Feature, Presence
+from stacklab.doctor import machine
+from stacklab.doctor.containers import kernel
+from stacklab.doctor.containers.kernel import NETEM, Feature, Presence
 from stacklab.doctor.result import ProbeStatus
 from tests.unit.doctor.fake_machine import RELEASE, make_machine
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.doctor import containers, storage
+from stacklab.doctor.containers import probes as containers
+from stacklab.doctor.containers import storage
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, NodeKind

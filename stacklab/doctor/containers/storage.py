@@ -6,9 +6,9 @@ import re
 import sys
 from pathlib import Path
 
+from stacklab.doctor.containers.trying import why_not_as_root
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.doctor.trying import why_not_as_root
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.paths import PACKAGE, HostPaths
 

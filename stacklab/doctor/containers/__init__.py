@@ -1,0 +1,1 @@
+"""Probes of what nodes that are containers need of this host, and of what they can't be."""
