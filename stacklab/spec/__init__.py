@@ -59,7 +59,7 @@ def _judge(
     from stacklab.spec import source
     from stacklab.spec.placement import put_right
     from stacklab.spec.resolve import resolve
-    from stacklab.spec.rules import RuleContext
+    from stacklab.spec.rules.context import RuleContext
     from stacklab.spec.validation import validate
 
     hint = f"./invoke lab.validate {document.file}"

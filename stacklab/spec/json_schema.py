@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from stacklab.codec import JSON
+from stacklab.spec.form.schema import LabSpec
 from stacklab.spec.placement import ANCHORS
-from stacklab.spec.schema import LabSpec
 
 
 def schema_json() -> str:

@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeAlias
 import yaml
 
 from stacklab.spec import source
+from stacklab.spec.form.ip_ranges import ADDRESS
 from stacklab.spec.source import Document, Keys, Place
-from stacklab.spec.values import ADDRESS
 
 Moves: TypeAlias = Mapping[IPv4Network, IPv4Network]
 

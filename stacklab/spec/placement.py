@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeVar, get_args, get_origin
 
-from stacklab.spec.fields import Spec
-from stacklab.spec.schema import LabSpec
+from stacklab.spec.form.fields import Spec
+from stacklab.spec.form.schema import LabSpec
+from stacklab.spec.form.types import plain_type
 from stacklab.spec.source import Document, Keys, SpecMistake, Value, show
-from stacklab.spec.types import plain_type
 
 ANCHORS = "x-"  # begins top-level keys that are for YAML's anchors alone
 

@@ -36,24 +36,18 @@ from stacklab.model.stack import (
     Stack,
 )
 from stacklab.spec.addresses import Slot, assign, macs
-from stacklab.spec.check_rules import check_custom, nodes_of
-from stacklab.spec.checks import ChecksSpec, CustomSpec
-from stacklab.spec.disk_rules import check_disks, resolve_disks
-from stacklab.spec.rules import (
+from stacklab.spec.defaults import (
     DEFAULT_MEMORY,
     Member,
-    RuleContext,
-    check,
     default_network,
     impairment,
     kind_of,
     members,
     wanted_address,
 )
-from stacklab.spec.schema import LabSpec, NetworkSpec, NodeSpec
-from stacklab.spec.secret_rules import post_config_options
-from stacklab.spec.source import SpecMistake
-from stacklab.spec.stack import (
+from stacklab.spec.form.checks import ChecksSpec, CustomSpec
+from stacklab.spec.form.schema import LabSpec, NetworkSpec, NodeSpec
+from stacklab.spec.form.stack import (
     GlanceSpec,
     MirrorsSpec,
     OvercommitSpec,
@@ -62,8 +56,15 @@ from stacklab.spec.stack import (
     SecretSpec,
     StackSpec,
 )
-from stacklab.spec.stack_rules.memory import check_memory_of_services
-from stacklab.spec.stack_rules.stack import check_stack, chosen_release
+from stacklab.spec.rules.checks import check_custom, nodes_of
+from stacklab.spec.rules.context import RuleContext
+from stacklab.spec.rules.disks import check_disks, resolve_disks
+from stacklab.spec.rules.secrets import post_config_options
+from stacklab.spec.rules.stack import check_stack
+from stacklab.spec.rules.stack_memory import check_memory_of_services
+from stacklab.spec.rules.stack_release import chosen_release
+from stacklab.spec.rules.whole import check
+from stacklab.spec.source import SpecMistake
 
 # The base image is that large.
 DEFAULT_DISK = Size.parse("48GiB")

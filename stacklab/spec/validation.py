@@ -12,11 +12,11 @@ from typing import get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from stacklab.spec.fields import Spec
-from stacklab.spec.schema import STAND_IN, LabSpec
+from stacklab.spec.form.fields import Spec
+from stacklab.spec.form.schema import STAND_IN, LabSpec
+from stacklab.spec.form.types import plain_type
+from stacklab.spec.form.values import Wrong
 from stacklab.spec.source import Document, Keys, SpecMistake, Value
-from stacklab.spec.types import plain_type
-from stacklab.spec.values import Wrong
 from stacklab.words import meant_or_known
 
 # Each attempt leaves out what the one before refused: a NIC's network, then the list of NICs,

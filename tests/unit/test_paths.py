@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT, HostPaths, LabPaths
-from stacklab.spec.values import NAME
+from stacklab.spec.form.values import NAME
 
 _HOST = HostPaths(Path("/h"))
 

@@ -12,7 +12,7 @@ from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.model.release import Release, When, plain_name
 from stacklab.model.stack import Driver, Installer, NetworkingMode
-from stacklab.spec.stack import StackSpec
+from stacklab.spec.form.stack import StackSpec
 from tests.unit.release_rows import DEVSTACK, INSTALLERS, by_title
 
 NEUTRON = (NetworkingMode.OVS, NetworkingMode.LINUXBRIDGE, NetworkingMode.OVN)

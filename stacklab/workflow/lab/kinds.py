@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from stacklab.doctor import kernel
-from stacklab.doctor.kernel import Presence
+from stacklab.doctor.containers import kernel
+from stacklab.doctor.containers.kernel import Presence
 from stacklab.doctor.machine import Machine
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab, NodeKind

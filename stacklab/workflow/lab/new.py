@@ -15,12 +15,12 @@ from stacklab.errors import HostError, LabError, SpecError
 from stacklab.model.lab import Lab
 from stacklab.paths import LABS
 from stacklab.spec import free_ranges, moving, source
+from stacklab.spec.form.values import LAB_NAME_LENGTH, name_problem
 from stacklab.spec.lab_files import files_of, shown
 from stacklab.spec.lab_search import is_path
 from stacklab.spec.lab_search import known as known_labs
 from stacklab.spec.resolve import bridge_name
-from stacklab.spec.rules import NESTED_DEFAULT
-from stacklab.spec.values import LAB_NAME_LENGTH, name_problem
+from stacklab.spec.rules.whole import NESTED_DEFAULT
 from stacklab.workflow.context import Context
 
 STARTER = Path(__file__).with_name("starter.yaml")

@@ -22,7 +22,7 @@ from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_va
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import Glance, Installer
-from stacklab.spec.secret_rules import is_secret
+from stacklab.spec.rules.secrets import is_secret
 from tests.contract.rendered import options_of, source_text
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -9,7 +9,7 @@ import pytest
 from stacklab import spec
 from stacklab.errors import SpecError
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
-from stacklab.spec.secret_rules import secret_in_command
+from stacklab.spec.rules.secrets import secret_in_command
 
 LAB = """\
 image: debian-12

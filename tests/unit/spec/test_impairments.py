@@ -10,8 +10,8 @@ from stacklab import spec
 from stacklab.errors import SpecError
 from stacklab.model import lab_json
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
-from stacklab.spec import values
-from stacklab.spec.values import Wrong
+from stacklab.spec.form import quantities
+from stacklab.spec.form.values import Wrong
 
 LAB = """\
 image: debian-12
@@ -33,14 +33,14 @@ def load(directory: Path, network: str = "", nic: str = "") -> Lab:
     [("0ms", 0), ("20ms", 20), ("20 ms", 20), ("0.5ms", 0.5), ("1.5s", 1500), ("10s", 10000)],
 )
 def test_a_delay_has_its_unit(written: str, ms: float) -> None:
-    assert values.read_delay(written) == ms
+    assert quantities.read_delay(written) == ms
 
 
 @pytest.mark.parametrize(
     ("written", "percent"), [("0%", 0), ("1%", 1), ("0.25%", 0.25), ("100 %", 100)]
 )
 def test_a_loss_is_a_percentage(written: str, percent: float) -> None:
-    assert values.read_loss(written) == percent
+    assert quantities.read_loss(written) == percent
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_loss_is_a_percentage(written: str, percent: float) -> None:
     ],
 )
 def test_a_rate_is_in_kbit(written: str, kbit: int) -> None:
-    assert values.read_rate(written) == kbit
+    assert quantities.read_rate(written) == kbit
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_rate_is_in_kbit(written: str, kbit: int) -> None:
 )
 def test_what_is_no_delay_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
-        values.read_delay(written)
+        quantities.read_delay(written)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_no_delay_is_refused(written: str) -> None:
 )
 def test_what_is_no_rate_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
-        values.read_rate(written)
+        quantities.read_rate(written)
 
 
 def test_nothing_said_is_nothing_done(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stacklab.spec import json_schema
-from stacklab.spec.values import NAME
+from stacklab.spec.form.values import NAME
 
 Exported = dict[str, dict[str, dict[str, Any]]]
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.spec import placement, source
-from stacklab.spec.schema import LabSpec, NetworkSpec, NicSpec, NodeSpec
+from stacklab.spec.form.schema import LabSpec, NetworkSpec, NicSpec, NodeSpec
+from stacklab.spec.form.stack import StackSpec
 from stacklab.spec.source import Document, Value
-from stacklab.spec.stack import StackSpec
 
 MODELS = (LabSpec, NetworkSpec, NodeSpec, NicSpec, StackSpec)
 NAMES = sorted({"a", "b", "x-y", *(name for model in MODELS for name in model.model_fields)})

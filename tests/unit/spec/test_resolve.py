@@ -12,7 +12,7 @@ from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Installer, NetworkingMode, Role, Stack
 from stacklab.spec import load
-from stacklab.spec.rules import NESTED_DEFAULT
+from stacklab.spec.rules.whole import NESTED_DEFAULT
 
 NETWORKS = """\
 image: debian-12

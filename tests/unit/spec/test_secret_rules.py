@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacklab.spec.secret_rules import is_secret
+from stacklab.spec.rules.secrets import is_secret
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacklab.model.lab import Size
-from stacklab.spec.schema import LabSpec
+from stacklab.spec.form.schema import LabSpec
 from stacklab.spec.source import parse, show
 from stacklab.spec.validation import validate as validate_document
 

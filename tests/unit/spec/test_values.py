@@ -7,10 +7,10 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from stacklab.model.lab import NetworkMode, Size
-from stacklab.spec import values
-from stacklab.spec.values import Wrong
+from stacklab.spec.form import ip_ranges, quantities, values
+from stacklab.spec.form.values import Wrong
 
-read_size = values.size_reader(Size.parse("128MiB"), "nothing boots in less")
+read_size = quantities.size_reader(Size.parse("128MiB"), "nothing boots in less")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_node_cannot_be_taken_for_an_address(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["192.168.150.0/24", "10.0.0.0/8", "172.16.0.8/29"])
 def test_a_range_is_an_address_and_a_prefix_length(text: str) -> None:
-    assert values.read_cidr(text) == IPv4Network(text)
+    assert ip_ranges.read_cidr(text) == IPv4Network(text)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_range_is_an_address_and_a_prefix_length(text: str) -> None:
 @pytest.mark.parametrize("ending", ["", "x", " "])
 def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, ending: str) -> None:
     with pytest.raises(Wrong):
-        values.read_cidr(text + ending)
+        ip_ranges.read_cidr(text + ending)
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, end
 )
 def test_a_range_that_no_lab_can_have_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
-        values.read_cidr(text)
+        ip_ranges.read_cidr(text)
 
 
 def test_host_bits_are_answered_with_the_network() -> None:
     with pytest.raises(Wrong) as caught:
-        values.read_cidr("192.168.150.77/26")
+        ip_ranges.read_cidr("192.168.150.77/26")
     assert caught.value.right == "write 192.168.150.64/26"
 
 
 def test_an_address_has_no_prefix_length() -> None:
-    assert values.read_address("10.0.0.5") == IPv4Address("10.0.0.5")
+    assert ip_ranges.read_address("10.0.0.5") == IPv4Address("10.0.0.5")
     with pytest.raises(Wrong) as caught:
-        values.read_address("10.0.0.5/24")
+        ip_ranges.read_address("10.0.0.5/24")
     assert caught.value.right == "write 10.0.0.5"
 
 
@@ -129,7 +129,7 @@ def test_an_address_has_no_prefix_length() -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
-        values.read_address(text)
+        ip_ranges.read_address(text)
 
 
 def test_whole_numbers_have_a_range() -> None:

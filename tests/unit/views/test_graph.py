@@ -11,7 +11,7 @@ import pytest
 
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Disk, Impairment, Lab, NetworkMode, Size
-from stacklab.spec import values
+from stacklab.spec.form import quantities
 from stacklab.views.drawing import graph, graph_text
 from stacklab.views.drawing.elements import LETTER
 from tests.unit.checks.fake_lab import make_lab
@@ -176,7 +176,7 @@ def impaired(*found: Impairment, nodes: int = 3) -> Lab:
 def test_an_impairment_is_told_as_a_spec_has_it(impairment: Impairment, text: str) -> None:
     assert graph_text.impairment_text(impairment) == text
     if impairment:
-        words = {"%": values.read_loss, "s": values.read_delay, "t": values.read_rate}
+        words = {"%": quantities.read_loss, "s": quantities.read_delay, "t": quantities.read_rate}
         found = {word: words[word[-1]](word) for word in text.split()}
         assert sorted(found.values()) == sorted(filter(None, dataclasses.astuple(impairment)))
 

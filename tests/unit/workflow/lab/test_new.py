@@ -20,8 +20,8 @@ from stacklab.doctor.result import ProbeStatus
 from stacklab.errors import CommandFailed, HostError, LabError, SpecError
 from stacklab.model.lab import Lab
 from stacklab.paths import LABS, is_lab_name
+from stacklab.spec.form.values import LAB_NAME_LENGTH, NAME
 from stacklab.spec.resolve import bridge_name
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME
 from stacklab.workflow.lab import validate
 from stacklab.workflow.lab.new import STARTER, NewLab, new
 from tests.unit.doctor.fake_machine import link, make_machine

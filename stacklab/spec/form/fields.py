@@ -21,8 +21,8 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 from stacklab.model.lab import Checkpoint, DiskBus, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Driver, Installer, NetworkingMode, Role
-from stacklab.spec import values
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME
+from stacklab.spec.form import ip_ranges, quantities, values
+from stacklab.spec.form.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME
 
 SMALLEST_MEMORY = Size.parse("128MiB")
 SMALLEST_DISK = Size.parse("48GiB")
@@ -145,24 +145,24 @@ Text = Annotated[str, PlainValidator(values.read_line), WithJsonSchema({"type": 
 Flag = Annotated[bool, PlainValidator(values.read_flag), WithJsonSchema({"type": "boolean"})]
 
 # Sizes of a node.
-_read_memory = values.size_reader(SMALLEST_MEMORY, "nothing boots in less")
-_read_disk = values.size_reader(
+_read_memory = quantities.size_reader(SMALLEST_MEMORY, "nothing boots in less")
+_read_disk = quantities.size_reader(
     SMALLEST_DISK, "the base image is that large; on the host a disk takes only what is written"
 )
-Memory = Annotated[Size, PlainValidator(_read_memory), _text_schema(values.SIZE)]
-_read_further_disk = values.size_reader(
+Memory = Annotated[Size, PlainValidator(_read_memory), _text_schema(quantities.SIZE)]
+_read_further_disk = quantities.size_reader(
     SMALLEST_FURTHER_DISK,
     "a disk has at least that",
     largest=LARGEST_FURTHER_DISK,
     why_largest="ext4 on the host holds no file of 16TiB",
 )
-FurtherDisk = Annotated[Size, PlainValidator(_read_further_disk), _text_schema(values.SIZE)]
+FurtherDisk = Annotated[Size, PlainValidator(_read_further_disk), _text_schema(quantities.SIZE)]
 BusWord = Annotated[DiskBus, WordOf(DiskBus)]
 # SCSI and ATA have more room; virtio has 20 bytes.
 Serial = Annotated[
     str, Form(r"[A-Za-z0-9_-]{1,20}", "serial number", "letters, digits, - and _; 20 at most")
 ]
-Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
+Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(quantities.SIZE)]
 Cpus = Annotated[int, Range(int, 1, 64)]
 Count = Annotated[int, Range(int, 1, MOST_NODES)]
 RoleWord = Annotated[Role, WordOf(Role)]
@@ -170,15 +170,17 @@ KindWord = Annotated[NodeKind, WordOf(NodeKind)]
 CheckpointWord = Annotated[Checkpoint, WordOf(Checkpoint)]
 
 # Networks, and what they do to packets.
-Cidr = Annotated[IPv4Network, PlainValidator(values.read_cidr), _text_schema(values.CIDR)]
-Pool = Annotated[IPv4Network, PlainValidator(values.read_pool), _text_schema(values.CIDR)]
-Address = Annotated[IPv4Address, PlainValidator(values.read_address), _text_schema(values.ADDRESS)]
+Cidr = Annotated[IPv4Network, PlainValidator(ip_ranges.read_cidr), _text_schema(ip_ranges.CIDR)]
+Pool = Annotated[IPv4Network, PlainValidator(ip_ranges.read_pool), _text_schema(ip_ranges.CIDR)]
+Address = Annotated[
+    IPv4Address, PlainValidator(ip_ranges.read_address), _text_schema(ip_ranges.ADDRESS)
+]
 Mode = Annotated[NetworkMode, WordOf(NetworkMode)]
 # Every IPv4 host must take 576 bytes; above 9216, network cards differ.
 Mtu = Annotated[int, Range(int, 576, 9216, "bytes")]
-Delay = Annotated[float, PlainValidator(values.read_delay), _text_schema(values.DELAY)]
-Loss = Annotated[float, PlainValidator(values.read_loss), _text_schema(values.LOSS)]
-Rate = Annotated[int, PlainValidator(values.read_rate), _text_schema(values.RATE)]
+Delay = Annotated[float, PlainValidator(quantities.read_delay), _text_schema(quantities.DELAY)]
+Loss = Annotated[float, PlainValidator(quantities.read_loss), _text_schema(quantities.LOSS)]
+Rate = Annotated[int, PlainValidator(quantities.read_rate), _text_schema(quantities.RATE)]
 
 # Checks.
 Retries = Annotated[int, Range(int, 1, 100)]

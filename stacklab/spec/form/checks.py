@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from stacklab.spec.fields import (
+from stacklab.spec.form.fields import (
     NODE_WORDS_SCHEMA,
     Boot,
     CheckHost,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from stacklab.spec.checks import ChecksSpec
-from stacklab.spec.fields import (
+from stacklab.spec.form.checks import ChecksSpec
+from stacklab.spec.form.fields import (
     MOST_NODES,
     Address,
     Bridge,
@@ -37,7 +37,7 @@ from stacklab.spec.fields import (
     Text,
     as_list,
 )
-from stacklab.spec.stack import StackSpec
+from stacklab.spec.form.stack import StackSpec
 
 # A VM's PCI bus has 32 slots, for disks and all else, too; none of ours needs more than this.
 MOST_NICS = 16

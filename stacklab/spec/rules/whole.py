@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
 
-from stacklab.model.lab import Impairment, NetworkMode, NodeKind, Size
+from stacklab.model.lab import NetworkMode, NodeKind
 from stacklab.model.stack import Role
-from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
+from stacklab.spec.defaults import impairment, kind_of, members
+from stacklab.spec.form.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
+from stacklab.spec.form.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem
+from stacklab.spec.rules.context import RuleContext, has_role, undeclared_network
 from stacklab.spec.source import Keys, SpecMistake
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, Number, name_problem
 from stacklab.words import suggest
-
-DEFAULT_MEMORY = Size.parse("1GiB")
 
 # libvirt's packages make this network on every machine, so also on a node that is a compute.
 NESTED_DEFAULT = IPv4Network("192.168.122.0/24")
@@ -31,78 +29,6 @@ _OF_HOST = {
     NetworkMode.MACVTAP: ("device", "an interface", "eno1"),
 }
 _ROOM_FOR_NICS = f"{MOST_NICS} at most: a VM has 32 PCI slots, for its NICs, disks and all else"
-
-
-class Member(NamedTuple):
-    """A node by its final name; `offset` is its position, from 0, among the nodes of its entry."""
-
-    name: str
-    key: str
-    offset: int
-    spec: NodeSpec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleContext:
-    """What the rules must know beside the spec."""
-
-    name: str
-    # Every network that is written, also one with mistakes; None: unknown.
-    declared: tuple[str, ...] | None = None
-    is_whole: bool = True  # False: something was left out, so it is not known what is missing
-    known_images: Collection[str] | None = None
-
-    def is_undeclared(self, network: str) -> bool:
-        """Return True if the spec does not have a network of that name, not even a wrong one."""
-        return self.declared is not None and network not in self.declared
-
-    def is_known_image(self, image: str) -> bool:
-        """Return True for an image of the catalogue, or if the catalogue is not known here."""
-        return self.known_images is None or image in self.known_images
-
-
-def members(spec: LabSpec) -> tuple[Member, ...]:
-    """Return every node by its final name: a `compute` with count 2 is compute1 and compute2."""
-    nodes: list[Member] = []
-    for key, node in spec.nodes.items():
-        if node.count is None:
-            nodes.append(Member(name=key, key=key, offset=0, spec=node))
-            continue
-        # People count nodes from 1, addresses are added up from 0.
-        for offset in range(node.count):
-            nodes.append(Member(name=f"{key}{offset + 1}", key=key, offset=offset, spec=node))
-    return tuple(nodes)
-
-
-def default_network(spec: LabSpec) -> str:
-    """Return the network that carries the cloud if the spec does not name one.
-
-    It is the first network that is not used to log in to a node, else the first one.
-    """
-    login_networks = {node.nics[0].network for node in spec.nodes.values() if node.nics}
-    for name in spec.networks:
-        if name not in login_networks:
-            return name
-    return next(iter(spec.networks), "")
-
-
-def kind_of(node: NodeSpec, spec: LabSpec) -> NodeKind:
-    """Return what a node is: as it says, or else as its lab says."""
-    return node.kind or spec.kind or NodeKind.VM
-
-
-def has_role(spec: LabSpec, role: Role) -> bool:
-    """Return True if the spec gives a node that role."""
-    return any(node.role is role for node in spec.nodes.values())
-
-
-def undeclared_network(path: Keys, name: str, context: RuleContext) -> SpecMistake:
-    """Return the finding that a network is named which is not declared."""
-    return SpecMistake(
-        path=path,
-        wrong=f"no network '{name}'",
-        right=suggest(name, context.declared or (), label="declared"),
-    )
 
 
 def check(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
@@ -329,28 +255,3 @@ def _check_is_filled(spec: LabSpec) -> Iterator[SpecMistake]:
         yield SpecMistake(path=("networks",), wrong="no network", right=start, at_key=True)
     if not spec.nodes:
         yield SpecMistake(path=("nodes",), wrong="no node", right=start, at_key=True)
-
-
-def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address | None:
-    """Return a node's address: the written one is that of the first node, the others follow it."""
-    # Past 255.255.255.255 the addition raises: return the first one, which is outside its network.
-    if address is None or int(address) + member.offset > 0xFFFFFFFF:
-        return address
-    return address + member.offset
-
-
-def impairment(nic: NicSpec, network: NetworkSpec) -> Impairment:
-    """Return how a NIC impairs what it sends: as written for it, else as for its network."""
-    return Impairment(
-        delay_ms=_first_written(nic.delay, network.delay, 0.0),
-        loss_percent=_first_written(nic.loss, network.loss, 0.0),
-        rate_kbit=_first_written(nic.rate, network.rate, 0),
-    )
-
-
-def _first_written(own: Number | None, of_network: Number | None, default: Number) -> Number:
-    # Not `or`: a NIC may say 0 where its network says something else.
-    for value in (own, of_network):
-        if value is not None:
-            return value
-    return default

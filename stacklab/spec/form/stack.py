@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from stacklab.model.stack import Installer
-from stacklab.spec.fields import (
+from stacklab.spec.form.fields import (
     Branch,
     ConfigFile,
     ConfigKey,

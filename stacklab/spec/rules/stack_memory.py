@@ -11,10 +11,11 @@ from stacklab import releases
 from stacklab.model.lab import Size
 from stacklab.model.release import Release
 from stacklab.model.stack import NO_INSTALLER, Role
-from stacklab.spec.rules import DEFAULT_MEMORY, RuleContext, has_role
-from stacklab.spec.schema import LabSpec, NodeSpec
+from stacklab.spec.defaults import DEFAULT_MEMORY
+from stacklab.spec.form.schema import LabSpec, NodeSpec
+from stacklab.spec.form.stack import StackSpec
+from stacklab.spec.rules.context import RuleContext, has_role
 from stacklab.spec.source import SpecMistake
-from stacklab.spec.stack import StackSpec
 
 # Keys of `stack` that a controller's memory depends on, each with the trait that says how.
 _OPTIONAL = (("tls", "tls_memory"), ("dashboard", "dashboard_memory"))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from stacklab.model.lab import Disk, DiskBus, NodeKind
-from stacklab.spec.rules import kind_of, members
-from stacklab.spec.schema import MOST_DISKS, DiskSpec, LabSpec, NodeSpec
+from stacklab.spec.defaults import kind_of, members
+from stacklab.spec.form.schema import MOST_DISKS, DiskSpec, LabSpec, NodeSpec
 from stacklab.spec.source import Keys, SpecMistake
 
 # The machine has two channels with two places each.

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from stacklab.model.stack import Role
-from stacklab.spec.checks import CustomSpec
-from stacklab.spec.rules import RuleContext, members
-from stacklab.spec.schema import LabSpec
-from stacklab.spec.secret_rules import secret_in_command
+from stacklab.spec.defaults import members
+from stacklab.spec.form.checks import CustomSpec
+from stacklab.spec.form.schema import LabSpec
+from stacklab.spec.rules.context import RuleContext
+from stacklab.spec.rules.secrets import secret_in_command
 from stacklab.spec.source import Keys, SpecMistake
 from stacklab.words import suggest
 

@@ -1,1 +1,0 @@
-"""Rules for a spec's `stack`."""
