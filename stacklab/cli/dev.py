@@ -119,7 +119,7 @@ def bench_peers(
     """Time lab.up against vagrant, its snapshots, kcli and virt-lightning, on the same nodes."""
     from stacklab.dev.peers import measure
     from stacklab.process.runner import SubprocessRunner
-    from stacklab.views import bench as views
+    from stacklab.views.benches import rounds as views
 
     names = measure.chosen_names(only)
     with session(f"bench.peers {name}") as context:
@@ -140,7 +140,7 @@ def bench_snapshot(
 ) -> None:
     """Time snapshots of a lab that is up against its provider's own save and restore."""
     from stacklab.dev import bench_snapshot
-    from stacklab.views import bench as views
+    from stacklab.views.benches import rounds as views
     from stacklab.workflow.snapshots import listing, restoring, saving
 
     with session(f"bench.snapshot {name}") as context:
@@ -163,7 +163,7 @@ def bench_check(
 ) -> None:
     """Measure what a check costs the host, for 3 to 200 simulated nodes; --out FILE: a drawing."""
     from stacklab.dev import bench_check
-    from stacklab.views import plot
+    from stacklab.views.benches import plot
 
     costs = list(bench_check.measure())
     show(plot.costs_table(costs))

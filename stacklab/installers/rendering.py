@@ -10,9 +10,9 @@ from stacklab.errors import RenderError
 from stacklab.installers import kit_of
 from stacklab.installers.contract import Kit
 from stacklab.installers.kit import host
-from stacklab.installers.kit.guard import check_secrets
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.request import Rendered, Request
+from stacklab.installers.kit.templates.guard import check_secrets
 from stacklab.model.certificate import ServerName
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
@@ -102,7 +102,7 @@ def render(
     RenderError, with template and line, for a secret or a variable that is missing,
     and for a value that would not survive the installer's scripts.
     """
-    from stacklab.installers.kit.environment import environment  # loads Jinja2
+    from stacklab.installers.kit.templates.environment import environment  # loads Jinja2
 
     kit = kit_of(lab.stack.installer)
     if kit is None:

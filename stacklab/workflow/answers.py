@@ -15,7 +15,7 @@ from stacklab.errors import HostError, LabError
 from stacklab.foreign import printable
 from stacklab.installers import KITS, is_secret_file, releases_in
 from stacklab.installers import rendering as answers
-from stacklab.installers.kit.mask import masked, without
+from stacklab.installers.kit.masking.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.lab import Lab

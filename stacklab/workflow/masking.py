@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
-from stacklab.installers.kit import mask
+from stacklab.installers.kit.masking import mask
 from stacklab.paths import LabPaths
 
 # All lines of a key but its last one have 64 or 70 characters; words are shorter than this.

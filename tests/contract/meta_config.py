@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab.installers.kit.quoting import Trap
+from stacklab.installers.kit.templates.quoting import Trap
 
 # Names as in DevStack's own directory, where its bash looks for what a pattern may stand for.
 NAMES = (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stacklab import releases, spec
 from stacklab.errors import RenderError
-from stacklab.installers.kit.quoting import TODAY, TRAIT, localrc_value, post_config_value
+from stacklab.installers.kit.templates.quoting import TODAY, TRAIT, localrc_value, post_config_value
 from stacklab.installers.rendering import preview
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer

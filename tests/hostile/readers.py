@@ -23,7 +23,7 @@ from stacklab.checks.nodes import clocks
 from stacklab.checks.result import Check
 from stacklab.dev.simulated import simulate
 from stacklab.errors import LabError
-from stacklab.installers.kit import mask
+from stacklab.installers.kit.masking import mask
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import Impairment, Lab, Node
 from stacklab.nodes import protocol, unit_status, units

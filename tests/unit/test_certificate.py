@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed, RenderError
-from stacklab.installers.kit.guard import check_secrets
+from stacklab.installers.kit.templates.guard import check_secrets
 from stacklab.model import certificate
 from stacklab.model.certificate import ServerName
 from stacklab.process import Command, Result

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stacklab import secrets
 from stacklab.errors import LabError
-from stacklab.installers.kit.guard import check_secrets
+from stacklab.installers.kit.templates.guard import check_secrets
 from stacklab.model.stack import SecretSource
 
 NAMES = ("admin_password", "service_token")

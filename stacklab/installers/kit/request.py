@@ -34,7 +34,7 @@ class Request:
 
         The template knows lab, node, stack, release, secrets and `context`.
         """
-        from stacklab.installers.kit.environment import render_template
+        from stacklab.installers.kit.templates.environment import render_template
 
         # What the caller says goes before what every template knows.
         known_names = {

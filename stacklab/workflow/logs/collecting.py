@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from stacklab import files
 from stacklab.errors import LabError, ProviderError
 from stacklab.installers import is_secret_file
-from stacklab.installers.kit import mask
+from stacklab.installers.kit.masking import mask
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.providers import registry

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stacklab.checks.nodes import clocks
 from stacklab.errors import LabError
 from stacklab.foreign import one_line
-from stacklab.installers.kit import mask
+from stacklab.installers.kit.masking import mask
 from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.nodes import programs, session
 from stacklab.nodes.guard import guarded

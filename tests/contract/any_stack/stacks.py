@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
-from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
+from stacklab.installers.kit.templates.quoting import TRAIT, localrc_value, post_config_value
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import Glance, Installer

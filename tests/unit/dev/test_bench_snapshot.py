@@ -17,8 +17,8 @@ from stacklab.model.state import NodeState
 from stacklab.process.command import Command, Result
 from stacklab.progress import Timing
 from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
-from stacklab.views import bench as views
 from stacklab.views import tables
+from stacklab.views.benches import rounds as views
 from stacklab.workflow.snapshots import listing, restoring, saving
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost, host

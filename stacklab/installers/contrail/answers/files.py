@@ -20,12 +20,12 @@ from stacklab.installers.devstack.answers import images, projects
 from stacklab.installers.devstack.answers.options import plain_sections
 from stacklab.installers.kit.addresses import nic_on
 from stacklab.installers.kit.git import CLONES, git_base
-from stacklab.installers.kit.guard import check_localrc
 from stacklab.installers.kit.host import proxy_variables
-from stacklab.installers.kit.quoting import TRAIT
 from stacklab.installers.kit.release import bugs_on
 from stacklab.installers.kit.request import Rendered, Request, shown
 from stacklab.installers.kit.roles import has_compute
+from stacklab.installers.kit.templates.guard import check_localrc
+from stacklab.installers.kit.templates.quoting import TRAIT
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Bug, Release, plain_name
 from stacklab.model.stack import Role

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends import backend_of
-from stacklab.installers.debian.answers.connections import REGION
-from stacklab.installers.debian.answers.options import allocation_ratios
+from stacklab.installers.debian.answers.options.connections import REGION
+from stacklab.installers.debian.answers.options.openstack import allocation_ratios
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool, volume_types
 from stacklab.installers.kit.addresses import address
 from stacklab.installers.kit.roles import compute_nodes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stacklab.installers.debian.answers import ports, tls
-from stacklab.installers.debian.answers.config import ConfigFile
+from stacklab.installers.debian.answers.options.config import ConfigFile
 from stacklab.installers.debian.answers.place import CloudPlace
 from stacklab.installers.debian.answers.service import Wsgi
 from stacklab.installers.kit.request import Request

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.debian.answers import dashboard, forms, ports, services, tls, volumes
+from stacklab.installers.debian.answers import dashboard, forms, ports, services, tls
 from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers.backends import backend_of
-from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
-from stacklab.installers.debian.answers.options import NOVA_KEY, Options
+from stacklab.installers.debian.answers.options import volumes
+from stacklab.installers.debian.answers.options.config import ConfigFile, Sections, ini_file, merged
+from stacklab.installers.debian.answers.options.openstack import NOVA_KEY, Options
+from stacklab.installers.debian.answers.options.volumes import CINDER_CONF, VolumeOptions
 from stacklab.installers.debian.answers.place import (
     PHYSICAL_NETWORK,
     CloudPlace,
@@ -22,7 +24,6 @@ from stacklab.installers.debian.answers.place import (
     place_of,
 )
 from stacklab.installers.debian.answers.service import Service
-from stacklab.installers.debian.answers.volumes import CINDER_CONF, VolumeOptions
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab, Node

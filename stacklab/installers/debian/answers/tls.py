@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stacklab.installers.debian.answers import ports
-from stacklab.installers.debian.answers.config import ConfigFile
+from stacklab.installers.debian.answers.options.config import ConfigFile
 from stacklab.installers.debian.answers.place import CloudPlace
 from stacklab.installers.kit.addresses import address
 from stacklab.installers.kit.request import Request

@@ -15,12 +15,13 @@ from stacklab.installers.devstack.answers.seat import (
     ranges,
     seat,
 )
-from stacklab.installers.kit import container, quoting
+from stacklab.installers.kit import container
 from stacklab.installers.kit.datapath import has_userspace_datapath
 from stacklab.installers.kit.git import CLONES, mirror_url
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.release import bugs_on, release_of
 from stacklab.installers.kit.request import Rendered, Request
+from stacklab.installers.kit.templates import quoting
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 

@@ -6,8 +6,8 @@ import json
 
 from stacklab.dev.peers.race import Finish
 from stacklab.dev.peers.results import COLD, FROM_SNAPSHOT, HEADER, PeersBench
-from stacklab.views import bench as views
 from stacklab.views import tables
+from stacklab.views.benches import rounds as views
 
 
 def finish(ready_s: float, command_s: float = 1.0) -> Finish:

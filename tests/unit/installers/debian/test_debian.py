@@ -13,9 +13,10 @@ from stacklab import spec
 from stacklab.errors import RenderError
 from stacklab.installers import kit_of
 from stacklab.installers import rendering as answers
-from stacklab.installers.debian.answers import forms, services, volumes
+from stacklab.installers.debian.answers import forms, services
 from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
+from stacklab.installers.debian.answers.options import volumes
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.installers.kit.write import digest
 from stacklab.model.lab import Lab, NodeKind

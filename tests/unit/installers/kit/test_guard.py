@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stacklab.errors import RenderError
-from stacklab.installers.kit.guard import check_localrc
+from stacklab.installers.kit.templates.guard import check_localrc
 
 
 def test_assignments_services_plugins_comments_and_blank_lines_pass() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacklab.installers import is_secret_file
-from stacklab.installers.kit.mask import MASK, masked, without
+from stacklab.installers.kit.masking.mask import MASK, masked, without
 
 OLD = "Swordfish2026"
 

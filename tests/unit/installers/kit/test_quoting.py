@@ -11,7 +11,7 @@ from __future__ import annotations
 import pytest
 
 from stacklab.errors import RenderError
-from stacklab.installers.kit.quoting import (
+from stacklab.installers.kit.templates.quoting import (
     TODAY,
     Trap,
     localrc_value,

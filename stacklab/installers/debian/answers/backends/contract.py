@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from stacklab.installers.debian.answers.config import Sections
-from stacklab.installers.debian.answers.connections import Connections
+from stacklab.installers.debian.answers.options.config import Sections
+from stacklab.installers.debian.answers.options.connections import Connections
 from stacklab.installers.debian.answers.place import CloudPlace
 from stacklab.installers.debian.answers.service import UNIT_PREFIX, Service
 from stacklab.installers.kit.complaints import complaints

@@ -12,8 +12,8 @@ from stacklab.installers.debian.answers.backends.contract import (
     BackendOptions,
     controllers_complaints,
 )
-from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.database import wait_for_count
+from stacklab.installers.debian.answers.options.config import Sections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
 from stacklab.installers.kit.roles import is_in_cloud

@@ -13,7 +13,7 @@ from stacklab.installers.debian.answers.backends.contract import (
     BackendOptions,
     controllers_complaints,
 )
-from stacklab.installers.debian.answers.config import Sections
+from stacklab.installers.debian.answers.options.config import Sections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
 from stacklab.model.lab import Lab, Node

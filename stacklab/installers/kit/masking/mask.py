@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from stacklab import words
-from stacklab.installers.kit import secret_forms
+from stacklab.installers.kit.masking import secret_forms
 
 MASK = "********"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 
 from stacklab.errors import RenderError
-from stacklab.installers.kit import quoting
+from stacklab.installers.kit.templates import quoting
 
 
 @functools.cache  # compiling a template takes longer than everything else in rendering it
@@ -27,7 +27,7 @@ def environment(templates: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # shell variables, not HTML; kit/guard.py guards their characters
+        autoescape=False,  # shell variables, not HTML; guard.py guards their characters
     )
     env.filters["sh"] = shell_word
     env.filters["yaml"] = yaml_text

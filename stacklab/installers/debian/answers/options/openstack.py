@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stacklab.installers.debian.answers import ports
-from stacklab.installers.debian.answers.config import Sections, merged
-from stacklab.installers.debian.answers.connections import Connections, oslo
+from stacklab.installers.debian.answers.options.config import Sections, merged
+from stacklab.installers.debian.answers.options.connections import Connections, oslo
 from stacklab.model.stack import Overcommit
 
 # What computes log in to each other with, as nova, to move VMs; install.sh puts it there.

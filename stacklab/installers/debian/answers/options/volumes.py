@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.installers.debian.answers import ports
-from stacklab.installers.debian.answers.config import Sections
-from stacklab.installers.debian.answers.connections import Connections, oslo
+from stacklab.installers.debian.answers.options.config import Sections
+from stacklab.installers.debian.answers.options.connections import Connections, oslo
 from stacklab.model.stack import Overcommit
 
 SIZE_GIB = 8

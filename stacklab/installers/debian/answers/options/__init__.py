@@ -1,0 +1,1 @@
+"""Options of OpenStack's services, and how they become the text of configuration files."""

@@ -1,0 +1,1 @@
+"""Masking of secrets in texts for people, in whatever form they stand there."""

@@ -1,0 +1,1 @@
+"""What benches have found, for people: tables and a chart."""
