@@ -7,7 +7,7 @@ from stacklab.workflow import spec_files
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.lab import kinds
-from stacklab.workflow.lab.bringing import Bringing
+from stacklab.workflow.lab.bringing_up.steps import Bringing
 from stacklab.workflow.lab.changes.following import Following
 from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed

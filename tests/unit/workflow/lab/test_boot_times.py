@@ -9,8 +9,8 @@ import pytest
 
 from stacklab.model.lab import NodeKind
 from stacklab.paths import HostPaths
-from stacklab.workflow.lab import boot_times
 from stacklab.workflow.lab import up as bringing
+from stacklab.workflow.lab.bringing_up import boot_times
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 

@@ -29,7 +29,8 @@ from stacklab.workflow.check import checking
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import boot_times, host_guard, node_hosting, preparing
+from stacklab.workflow.lab import host_guard
+from stacklab.workflow.lab.bringing_up import boot_times, node_hosting, preparing
 from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.mirror import serving

@@ -6,7 +6,7 @@ import platform
 
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.workflow.context import Context
-from stacklab.workflow.lab import boot_times
+from stacklab.workflow.lab.bringing_up import boot_times
 
 
 def say(context: Context, lab: Lab) -> str:

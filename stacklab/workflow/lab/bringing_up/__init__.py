@@ -1,0 +1,1 @@
+"""One run of `lab.up`: what is looked at before, its steps, and what its nodes run by."""
