@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _make_context(config: pytest.Config) -> Context:
-    from stacklab.cli.session import finish_snapshot
+    from stacklab.cli.framework.session import finish_snapshot
     from stacklab.paths import HostPaths
     from stacklab.process.runner import SubprocessRunner
     from stacklab.progress import Progress

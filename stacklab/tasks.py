@@ -13,10 +13,8 @@ from stacklab.cli import (
     answers,
     check,
     cloud,
-    completion,
     debug,
     dev,
-    glue,
     image,
     lab,
     mirror,
@@ -25,8 +23,9 @@ from stacklab.cli import (
     stack,
     streams,
     trace,
-    usage,
 )
+from stacklab.cli.framework import glue, usage
+from stacklab.cli.tab import completion
 from stacklab.paths import IS_CHECKOUT
 
 streams.prepare()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab import spec
-from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import (
+from stacklab.cli.framework.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
+from stacklab.cli.framework.session import (
     lab_file,
     print_lines,
     running_file,

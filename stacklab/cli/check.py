@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Completes, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import lab_file, load, print_lines, session, show
+from stacklab.cli.framework.glue import Completes, NameOfLabThatIsUp, Words, task
+from stacklab.cli.framework.session import lab_file, load, print_lines, session, show
 
 
 @task("lab.check")

@@ -6,8 +6,8 @@ import shlex
 import sys
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Completes, NameOfLabThatIsUp, Words, command_line, task
-from stacklab.cli.session import print_lines, session, show
+from stacklab.cli.framework.glue import Completes, NameOfLabThatIsUp, Words, command_line, task
+from stacklab.cli.framework.session import print_lines, session, show
 
 
 @task("lab.cloud")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from stacklab.cli.session import session, show
+from stacklab.cli.framework.session import session, show
 from stacklab.errors import LabError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import print_lines, session, show, show_json
+from stacklab.cli.framework.glue import AsJson, Completes, NameOfLabThatIsUp, Words, task
+from stacklab.cli.framework.session import print_lines, session, show, show_json
 
 _Service = Annotated[str, "name of a service, as debug.status lists it: nova-api"]
 _OnNode = Annotated[str, "node, where several have such a service", Completes.NODE]

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, task
-from stacklab.cli.session import lab_file, load, session, show, show_json
+from stacklab.cli.framework.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, task
+from stacklab.cli.framework.session import lab_file, load, session, show, show_json
 
 
 @task("test.all", is_default=True)

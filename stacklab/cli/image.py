@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Completes, Words, task
-from stacklab.cli.session import print_lines, session, show
+from stacklab.cli.framework.glue import Completes, Words, task
+from stacklab.cli.framework.session import print_lines, session, show
 
 
 @task("image.build", resumes=True)

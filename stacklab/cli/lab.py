@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stacklab import spec
-from stacklab.cli.glue import (
+from stacklab.cli.framework.glue import (
     AsJson,
     Becomes,
     Completes,
@@ -20,7 +20,7 @@ from stacklab.cli.glue import (
     task,
     words_behind_dashes,
 )
-from stacklab.cli.session import lab_file, load, print_lines, session, show, show_json
+from stacklab.cli.framework.session import lab_file, load, print_lines, session, show, show_json
 from stacklab.errors import LabError
 from stacklab.paths import HostPaths
 from stacklab.spec.lab_search import directories, known, own_directory

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import LabName, task
-from stacklab.cli.session import lab_file, session, show
+from stacklab.cli.framework.glue import LabName, task
+from stacklab.cli.framework.session import lab_file, session, show
 from stacklab.errors import LabError
 
 

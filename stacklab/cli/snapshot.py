@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, NameOfLab, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import lab_file, load, print_lines, session, show, show_json
+from stacklab.cli.framework.glue import AsJson, Completes, NameOfLab, NameOfLabThatIsUp, Words, task
+from stacklab.cli.framework.session import lab_file, load, print_lines, session, show, show_json
 from stacklab.errors import LabError
 
 if TYPE_CHECKING:

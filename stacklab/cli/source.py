@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, NameOfLabThatIsUp, Words, task
-from stacklab.cli.session import print_lines, session, show, show_json
+from stacklab.cli.framework.glue import AsJson, Completes, NameOfLabThatIsUp, Words, task
+from stacklab.cli.framework.session import print_lines, session, show, show_json
 
 _Project = Annotated[str, "project: nova, neutron, keystone, glance, placement, cinder"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Completes, NameOfLabThatIsUp, task
-from stacklab.cli.session import session, show
+from stacklab.cli.framework.glue import Completes, NameOfLabThatIsUp, task
+from stacklab.cli.framework.session import session, show
 from stacklab.errors import LabError
 
 

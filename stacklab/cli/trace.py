@@ -5,8 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
-from stacklab.cli.glue import AsJson, Completes, NameOfLabThatIsUp, Words, command_line, task
-from stacklab.cli.session import print_lines, session, show, show_json
+from stacklab.cli.framework.glue import (
+    AsJson,
+    Completes,
+    NameOfLabThatIsUp,
+    Words,
+    command_line,
+    task,
+)
+from stacklab.cli.framework.session import print_lines, session, show, show_json
 
 if TYPE_CHECKING:
     from stacklab.workflow.trace.tracing import Trace

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import files, record
-from stacklab.cli import glue
+from stacklab.cli.framework import glue
 from stacklab.errors import HostError, LabError
 from stacklab.stages.step_log import StepLog
 from stacklab.views import saving

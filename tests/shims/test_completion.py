@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.cli.candidates import SHELLS
-from stacklab.cli.completion import SCRIPTS
+from stacklab.cli.tab.candidates import SHELLS
+from stacklab.cli.tab.completion import SCRIPTS
 from stacklab.model import lab_json
 from stacklab.paths import LABS, PROJECT
 

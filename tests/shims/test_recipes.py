@@ -147,7 +147,7 @@ def test_a_layer_of_checks(copy: Path) -> None:
         "from stacklab.checks.greeting import family as greeting",
     )
     insert(plan, "FAMILIES = Families(", "    greeting.FAMILY,")
-    insert(copy / "stacklab" / "cli" / "candidates.py", "LAYERS = (", '    "greeting",')
+    insert(copy / "stacklab" / "cli" / "tab" / "candidates.py", "LAYERS = (", '    "greeting",')
     assert touched(copy) == {
         (how, name.replace("WORD", "greeting")) for how, name in recipe("A layer of checks")
     }

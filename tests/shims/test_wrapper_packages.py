@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.cli.candidates import SHELLS
+from stacklab.cli.tab.candidates import SHELLS
 from stacklab.paths import PROJECT
 from tests.shims.wrapper_world import DNF, FOR_TESTS, PYTHON, World
 

@@ -12,9 +12,9 @@ import tasks
 from stacklab import spec
 from stacklab.checks.expect import FaultKind
 from stacklab.checks.result import Layer
-from stacklab.cli import candidates
-from stacklab.cli.completion import SCRIPTS
-from stacklab.cli.glue import Completes, LabTask
+from stacklab.cli.framework.glue import Completes, LabTask
+from stacklab.cli.tab import candidates
+from stacklab.cli.tab.completion import SCRIPTS
 from stacklab.images import catalogue
 from stacklab.installers import rendering
 from stacklab.model import lab_json

@@ -8,7 +8,7 @@ import pytest
 from invoke import Exit
 
 import tasks
-from stacklab.cli.glue import LabTask, task
+from stacklab.cli.framework.glue import LabTask, task
 from stacklab.errors import HostError, LabError, SpecError
 
 NAMES = sorted(tasks.ns.task_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacklab.cli import usage
+from stacklab.cli.framework import usage
 
 FLAGS = {"lab.up": ["--checks", "--ttl"], "lab.check": ["--wait"], "image.list": []}
 

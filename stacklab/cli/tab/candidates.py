@@ -16,7 +16,7 @@ from invoke import Collection
 from invoke.parser import Argument, ParserContext
 
 from stacklab import spec
-from stacklab.cli.glue import Completes, LabTask
+from stacklab.cli.framework.glue import Completes, LabTask
 from stacklab.errors import LabError
 from stacklab.paths import CATALOGUE, LABS, HostPaths
 from stacklab.spec.lab_search import is_path, known

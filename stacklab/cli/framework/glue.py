@@ -23,7 +23,8 @@ from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
-from stacklab.cli import session, streams
+from stacklab.cli import streams
+from stacklab.cli.framework import session
 from stacklab.typed import as_typed, task_words
 
 # python-vagrant complains at its import that there is no vagrant; preflight says it better.

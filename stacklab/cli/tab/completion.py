@@ -15,7 +15,7 @@ import invoke.program
 from invoke import Collection, Exit
 from invoke.parser import ParserContext
 
-from stacklab.cli.glue import Completes, task
+from stacklab.cli.framework.glue import Completes, task
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -23,7 +23,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 @task("completion")
 def completion(_c: Any, shell: Annotated[str, "bash, zsh or fish", Completes.SHELL]) -> None:
     """Print a shell's completion script: source <(./invoke completion bash)."""
-    from stacklab.cli.candidates import SHELLS
+    from stacklab.cli.tab.candidates import SHELLS
     from stacklab.errors import LabError
     from stacklab.words import suggest
 
@@ -35,7 +35,7 @@ def completion(_c: Any, shell: Annotated[str, "bash, zsh or fish", Completes.SHE
 
 def _complete(*, collection: Collection, initial_context: ParserContext, **_others: object) -> None:
     """Print what can stand at the end of the line; called by invoke in place of its own."""
-    from stacklab.cli import candidates
+    from stacklab.cli.tab import candidates
 
     # sys.argv and not invoke's remainder, which is one text without the empty words.
     words: list[str] = []

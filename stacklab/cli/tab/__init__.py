@@ -1,0 +1,1 @@
+"""Answers to TAB, in bash, zsh and fish."""
