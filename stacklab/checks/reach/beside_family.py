@@ -160,18 +160,19 @@ def _judge_labs(
     if not others:
         return Verdict.passed("no other lab of this host answers").of(check)
     words = {address: _lab_word(node, address) for address in others}
-    reached = [address for address, word in words.items() if tried.codes.get(word) == "0"]
+    codes = {address: tried.codes.get(word) for address, word in words.items()}
     unsent = [tried.unsent[word] for word in words.values() if word in tried.unsent]
+    reached = [address for address, code in codes.items() if code == "0"]
     odd = [code for code in unsent if code not in _NO_WAY]
-    answered = [word for word in words.values() if word in tried.codes or word in tried.unsent]
-    is_silent = any(tried.codes.get(word) == transit.SILENT for word in words.values())
+    is_silent = transit.SILENT in codes.values()
+    is_complete = all(word in tried.codes or word in tried.unsent for word in words.values())
     dns = tried.codes.get(_host_word(lab, node.access, _DNS_PORT))
     if reached:
         shown = ", ".join(f"{others[address]} ({address})" for address in reached)
         verdict = Verdict.failed(Reason.REACHED, f"reached, though it is of another lab: {shown}")
     elif odd:
         verdict = _unsent(node.access, odd[0])
-    elif len(answered) < len(words):
+    elif not is_complete:
         verdict = answers.without_result(answer, BESIDE, "python3", node.name)
     elif is_silent and dns != "0":
         detail = "nothing is proved: neither they nor the name server beside them answer"

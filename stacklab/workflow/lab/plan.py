@@ -162,7 +162,9 @@ def _network_rows(lab: Lab, lab_record: LabRecord | None, changes: Changes) -> t
 def _node_rows(
     context: Context, lab: Lab, lab_record: LabRecord | None, changes: Changes
 ) -> tuple[Row, ...]:
-    followed = {name: str(cost) for cost in _FOLLOWED for name in changes.names(Subject.NODE, cost)}
+    followed: dict[str, str] = {}
+    for cost in _FOLLOWED:
+        followed |= dict.fromkeys(changes.names(Subject.NODE, cost), str(cost))
     getting_nics = changes.nodes_with_more_nics
     all_states = context.states(lab_record) if lab_record else {}
     states = _states_of_made(lab_record, all_states) if lab_record else {}
