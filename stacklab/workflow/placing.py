@@ -9,23 +9,19 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from stacklab import files, record, secrets, settings
-from stacklab.errors import CommandFailed, LabError
-from stacklab.foreign import printable
+from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest
 from stacklab.installers.rendering import Rendered
 from stacklab.model import certificate
 from stacklab.model.lab import Lab
-from stacklab.nodes import archive, protocol, seed, session
-from stacklab.nodes.archive import Entry
-from stacklab.nodes.protocol import Part
+from stacklab.nodes import seed
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.tools import openssl
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context
-
-_PLACE_LIMIT_S = 120.0
+from stacklab.workflow.copying import copy_to_node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,27 +110,4 @@ def place_answers(
     answer_files: Mapping[PurePosixPath, str],
 ) -> None:
     """Copy answer files to a running node, over those that are there."""
-    place(context, paths, node, seed.answer_entries(lab, answer_files), what="answers")
-
-
-def place(
-    context: Context,
-    paths: LabPaths,
-    node: str,
-    entries: Mapping[str, Entry],
-    *,
-    what: str,
-    limit_s: float = _PLACE_LIMIT_S,
-) -> None:
-    """Copy files to a running node, over those that are there; raises CommandFailed."""
-    with context.progress.stage(node, what):
-        shell = protocol.fed("sudo -n tar -xpf - -C /", archive.tar(entries))
-        part = Part(tag=f"{what}.place", shell=shell, limit_s=limit_s)
-        reply = session.ask(context.runner, paths, node, [part], limit_s=limit_s)
-        placed = reply.answer.of(part.tag)
-        if placed.code != 0:
-            why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"
-            raise CommandFailed(
-                f"placing the {what} on {node} failed: {printable(why)}",
-                hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
-            )
+    copy_to_node(context, paths, node, seed.answer_entries(lab, answer_files), what="answers")

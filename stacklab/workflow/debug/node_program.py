@@ -14,8 +14,8 @@ from stacklab.nodes import programs, session
 from stacklab.nodes.archive import Entry
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
-from stacklab.workflow import placing
 from stacklab.workflow.context import Context
+from stacklab.workflow.copying import copy_to_node
 from stacklab.workflow.debug.debuggers import DebuggerKind
 
 _DRIVERS = Path(drivers.__file__).parent
@@ -58,7 +58,7 @@ def place_hook(
         shell=f"sudo -n rm -rf {DIRECTORY}/with-{kind.name} {DIRECTORY}/__pycache__",
     )
     session.ask(context.runner, paths, node, [old], limit_s=programs.LATE_S)
-    placing.place(context, paths, node, content, what="debugger", limit_s=_PLACE_LIMIT_S)
+    copy_to_node(context, paths, node, content, what="debugger", limit_s=_PLACE_LIMIT_S)
 
 
 def entries(kind: DebuggerKind, files: Mapping[str, bytes]) -> Mapping[str, Entry]:

@@ -17,8 +17,8 @@ from stacklab.nodes import programs
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.stages.stage import MINUTE_S
-from stacklab.workflow import placing
 from stacklab.workflow.context import Context
+from stacklab.workflow.copying import copy_to_node
 from stacklab.workflow.debug.services import restart_limit_s
 from stacklab.workflow.source.projects import SourceProject
 from stacklab.workflow.source.tree import Listing
@@ -112,7 +112,7 @@ class SourceNode:
         if not change.written:
             return []
         entries = dict(_entries(self._project, tree, change.written))
-        placing.place(
+        copy_to_node(
             self._context,
             self._paths,
             self.name,

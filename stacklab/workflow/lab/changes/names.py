@@ -10,8 +10,8 @@ from stacklab.nodes import seed
 from stacklab.nodes.access import Keys
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.workflow import placing
 from stacklab.workflow.context import Context
+from stacklab.workflow.copying import copy_to_node
 
 
 def differ(made: Lab | None, lab: Lab, node: Node) -> bool:
@@ -30,7 +30,7 @@ def place(
         recorded = lab_record.node(node.name)
         if recorded is None or not recorded.lacks_names:
             continue
-        placing.place(context, paths, node.name, seed.name_entries(lab, node, keys), what="names")
+        copy_to_node(context, paths, node.name, seed.name_entries(lab, node, keys), what="names")
         # Recorded one by one: a run that is cut off here goes on with the next node.
         lab_record = lab_record.with_node(dataclasses.replace(recorded, lacks_names=False))
         record.write(paths, lab_record)
