@@ -1,4 +1,4 @@
-"""What all reports of a run of checks share: its counts, its verdict, text that may be shown.
+"""Ground of all reports of a run of checks: its counts, its verdict, text that may be shown.
 
 A large lab has 400,000 results, so no report is ever whole in memory: each is made piece by piece.
 """

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from stacklab.spec.form.values import Wrong, read_text, refuse_leading_zeros
 from stacklab.spec.source import quote
 
+# Patterns of whole texts, as those of `values`: the JSON Schema uses them, too.
 CIDR = r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}"
 ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
 # Of a network's prefix length; a /29 has room for the host and five nodes.
@@ -22,11 +23,6 @@ _RESERVED = (
     (IPv4Network("224.0.0.0/4"), "is for multicast"),
     (IPv4Network("240.0.0.0/4"), "is reserved"),
 )
-
-
-def _plain_address(text: str) -> str:
-    """Return an address, with or without a prefix length, whose numbers have no zeros in front."""
-    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
 def read_cidr(value: object) -> IPv4Network:
@@ -72,6 +68,11 @@ def _parse_network(text: str) -> IPv4Network:
     if _is_range(_plain_address(text)):
         refuse_leading_zeros(text, _plain_address(text))
     raise Wrong(f"{quote(text)} is not an address range", example)
+
+
+def _plain_address(text: str) -> str:
+    """Return an address, with or without a prefix length, whose numbers have no zeros in front."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
 def _is_range(text: str) -> bool:

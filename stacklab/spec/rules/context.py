@@ -1,4 +1,4 @@
-"""What all rules have in common: what they know beside the spec, and what they ask of it."""
+"""Context of the rules: what they know beside the spec, and questions that several of them ask."""
 
 from __future__ import annotations
 

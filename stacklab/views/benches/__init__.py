@@ -1,1 +1,1 @@
-"""What benches have found, for people: tables and a chart."""
+"""Results of the benches for people: tables and a chart."""

@@ -1,6 +1,6 @@
 """What is rendered today, file by file, under tests/specs/answers; review its diff.
 
-`STACKLAB_UPDATE_ANSWERS=1 pytest tests/unit/answers/test_golden.py` rewrites it.
+`STACKLAB_UPDATE_ANSWERS=1 pytest tests/unit/installers/test_golden.py` rewrites it.
 """
 
 from __future__ import annotations
