@@ -130,7 +130,7 @@ class HostPaths:
         `lab.destroy ..` must not remove a directory that is not a lab's.
         """
         if not is_lab_name(name):
-            raise LabError(f"{name!a} is no lab's name", hint="./invoke lab.list")
+            raise LabError(f"{name!a} is not a lab's name", hint="./invoke lab.list")
         return LabPaths(host=self, name=name)
 
 

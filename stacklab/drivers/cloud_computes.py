@@ -17,8 +17,8 @@ Writes a line of JSON for each thing, at once:
     {"done": WORDS}               removed (forget)
     {"left": WORDS}               could not be removed, and why; or could not be looked at
 
-Ends with 0 if nothing is left, else with 1. To forget a node twice is no error: what is not there
-any more is not named again.
+Ends with 0 if nothing is left, else with 1. To forget a node twice is not an error: what is gone
+is not named again.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Mark:
     releases: frozenset[str]
     # What it is written for, if it is not written along with others: each counts as a name.
     origin: str = ""
-    # True for what people carry along for years: it is no mark, but one name among several.
+    # True for what people carry along for years: it is not a mark, but one name among several.
     is_leftover: bool = False
     # True if nobody misses it in the releases that pass over it, so the file may be for them.
     is_harmless: bool = False
@@ -77,7 +77,7 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
 
     `known` has the release to assume first. Names that came and went together count once:
     who enables one of Heat's services enables them all. Where none is new, many old ones that
-    are written one by one are no slip, whether they went together or not.
+    are written one by one are not a slip, whether they went together or not.
     """
     marks = tuple(marks)
     fits = {release: _count(release, marks) for release in known}

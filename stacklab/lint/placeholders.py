@@ -45,7 +45,7 @@ _PASSWORD = re.compile(
     r"""(?P<quote>["']?)\$\{?[A-Za-z_]\w{2,}\}?(?P=quote)\s*""",
     re.IGNORECASE,
 )
-# Lines of a template that are no lines of the file.
+# Lines of a template that are not lines of the file.
 _TEMPLATE_LINE = re.compile(r"\s*(?:\{%.*%\}|<%.*%>)\s*$")
 
 

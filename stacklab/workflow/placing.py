@@ -56,7 +56,7 @@ def render_answers(
 
 
 def _makers(context: Context, lab: Lab, paths: LabPaths) -> Mapping[str, secrets.Maker]:
-    """Return what makes the secrets that are no passwords: a certificate, where there is one."""
+    """Return what makes the secrets that are not passwords: a certificate, where there is one."""
     server = answers.certified(lab)
     if server is None:
         return {}

@@ -46,7 +46,7 @@ def name_of(host: HostPaths, word: str) -> str:
     Raises AlreadyRunning for the path of a file of which the lab on this host is not.
     """
     if not word.endswith(SUFFIXES):
-        return word  # a directory is no lab: `lab.destroy ../labs` is refused, as it always was
+        return word  # a directory is not a lab: `lab.destroy ../labs` is refused, as it always was
     path = expanded(word)
     refuse_other(host.lab(path.stem), Path(os.path.realpath(path)))
     return path.stem

@@ -179,7 +179,7 @@ def test_a_name_that_is_a_path_goes_nowhere(
 ) -> None:
     precious = tmp_path / "home" / "labs" / "precious"
     precious.mkdir(parents=True)
-    assert "is no lab's name" in refused(invoke(task, name), 1)
+    assert "is not a lab's name" in refused(invoke(task, name), 1)
     assert precious.is_dir()
 
 

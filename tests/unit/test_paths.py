@@ -71,7 +71,7 @@ def test_a_home_is_absolute_whatever_is_said(
     ["", ".", "..", "../images", "a/b", "/etc", "a\n", "-a", "a-", "A", "a_b", "a b", "aio.bak"],
 )
 def test_what_can_be_no_lab_s_name_never_becomes_a_path(name: str) -> None:
-    with pytest.raises(LabError, match="is no lab's name"):
+    with pytest.raises(LabError, match="is not a lab's name"):
         _HOST.lab(name)
 
 

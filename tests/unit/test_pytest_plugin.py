@@ -190,7 +190,7 @@ def test_a_node_of_which_nobody_can_tell_may_run(pytester: pytest.Pytester, lab:
 
 
 def test_a_name_that_is_none_is_refused(pytester: pytest.Pytester, lab: Nodes) -> None:
-    assert "is no lab's name" in run(pytester, "--lab", "../x").stderr.str()
+    assert "is not a lab's name" in run(pytester, "--lab", "../x").stderr.str()
 
 
 def test_checks_of_no_lab_are_refused(pytester: pytest.Pytester) -> None:

@@ -131,7 +131,7 @@ class Dialled:
 
 
 def read_dialled(lines: Sequence[str]) -> Dialled:
-    """Read DIAL's lines; any other line, and a number that is no errno, says nothing."""
+    """Read DIAL's lines; any other line, and a number that is not an errno, says nothing."""
     codes: dict[str, str] = {}
     unsent: dict[str, str] = {}
     for line in lines:

@@ -25,5 +25,5 @@ def failed(name: str, sentence: str, fix: str) -> ProbeResult:
 
 
 def note(name: str, sentence: str) -> ProbeResult:
-    """Return what is no mistake, but is to be known: lab.up says it, too."""
+    """Return what is not a mistake, but is to be known: lab.up says it, too."""
     return dataclasses.replace(result_of(name, ProbeStatus.INFO, sentence), is_said=True)

@@ -79,7 +79,9 @@ def fetch(context: Context, name: str, service_name: str, *, node: str = "") -> 
     try:
         _unpack(data, folder, posixpath.basename(place))
     except NO_ARCHIVE as error:
-        raise LabError(f"{service.node}: what it sent of {place} is no archive: {error}") from error
+        raise LabError(
+            f"{service.node}: what it sent of {place} is not an archive: {error}"
+        ) from error
     return folder
 
 

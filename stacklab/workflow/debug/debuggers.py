@@ -17,7 +17,7 @@ from stacklab.tools.venvs import Venv, venvs_directory
 from stacklab.words import suggest
 
 _MOST_BYTES = 100 * 1024 * 1024  # of an egg, unpacked
-# What reading raises for what is no archive, is encrypted, or packed in an unknown or a wrong way.
+# What reading raises for what is not an archive, for an encrypted one, and for an unknown packing.
 _NO_EGG = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error)
 
 
@@ -53,7 +53,7 @@ def debugger_named(name: str) -> DebuggerKind:
         if kind.name == name:
             return kind
     names = [kind.name for kind in DEBUGGERS]
-    raise LabError(f"{name!r} is no debugger", hint=suggest(name, names, label="debuggers"))
+    raise LabError(f"{name!r} is not a debugger", hint=suggest(name, names, label="debuggers"))
 
 
 def files_of(
@@ -62,7 +62,7 @@ def files_of(
     """Return a debugger's files, by the path that each has where its packages lie.
 
     As Python, for a node of any release. `egg` is PyCharm's own, in place of the one of PyPI, which
-    fits only one build of the IDE. Raises LabError for a file that is no such egg.
+    fits only one build of the IDE. Raises LabError for a file that is not such an egg.
     """
     if egg is not None:
         return _files_of_egg(egg)

@@ -36,7 +36,7 @@ def start(context: Context, lab: Lab, paths: LabPaths) -> None:
         return
     if not Path(directory).is_dir():
         raise HostError(
-            f"the mirror of git of lab {lab.name}, {directory}, is no directory of this host",
+            f"the mirror of git of lab {lab.name}, {directory}, is not a directory of this host",
             hint=f"./invoke mirror.fill {lab.name} --from CLONES",
         )
     git_daemon.start(context.runner, Path(directory), paths.git_daemon, address=str(served_at(lab)))

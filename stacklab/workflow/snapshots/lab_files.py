@@ -85,7 +85,7 @@ def unpack(paths: LabPaths, place: SnapshotPaths) -> None:
         for directory in (paths.keys, paths.sockets):
             directory.mkdir(exist_ok=True)
             directory.chmod(0o700)
-    except tarfile.TarError as error:  # but a full disk is no fault of the snapshot
+    except tarfile.TarError as error:  # but a full disk is not the snapshot's fault
         raise _damaged(place, error) from error
     # In one step: without a record, lab.destroy would leave the nodes that there are.
     files.write(paths.record, record_text)

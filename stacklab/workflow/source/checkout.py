@@ -87,8 +87,8 @@ def checkout(
 ) -> CheckedOut:
     """Put a project's source on the nodes that run it, and have their services import it.
 
-    Raises LabError for an unknown project, for what is no source of it, and for a source of another
-    release than the lab's, unless `is_any_release`.
+    Raises LabError for an unknown project, for what is not a source of it, and for a source of
+    another release than the lab's, unless `is_any_release`.
     """
     project = project_named(project_name)
     lab, paths = running_lab(context, name)

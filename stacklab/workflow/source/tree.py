@@ -42,7 +42,7 @@ def open_tree(
     """Return a project's source: the directory `source` as it is, or `ref` of what it leads to.
 
     `ref` is a branch, a tag, refs/changes/.., or the number of a change; it is fetched into a clone
-    of ours, so that the user's stays as it is. Raises LabError for what is no such source.
+    of ours, so that the user's stays as it is. Raises LabError for what is not such a source.
     """
     directory = Path(source).expanduser()
     if source and not ref and directory.is_dir():

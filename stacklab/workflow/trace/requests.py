@@ -82,7 +82,7 @@ def make(context: Context, name: str, what: str, *, host: str = "", is_kept: boo
 def known(context: Context, name: str, request_id: str, *, since_minutes: float) -> Trace:
     """Trace a request by its id: any that services of the cloud know it by.
 
-    Raises LabError for what is no id, and where no service has a line of it.
+    Raises LabError for what is not an id, and where no service has a line of it.
     """
     if not is_request_id(request_id):
         raise LabError(

@@ -102,7 +102,7 @@ def test_a_directory_that_is_not_there_is_told(host: FakeHost, tmp_path: Path) -
     path = tmp_path / f"{NAME}.yaml"
     path.write_text(text.replace("\nstack:\n", f"\nstack:\n  mirrors: {{git: {tmp_path}/none}}\n"))
     lab = spec.load(path)
-    with pytest.raises(HostError, match="is no directory of this host"):
+    with pytest.raises(HostError, match="is not a directory of this host"):
         serving.start(host.context, lab, host.lab(NAME))
 
 

@@ -81,7 +81,7 @@ def _describe_wiping(rc: Localrc, line: int, undone: Sequence[int]) -> Finding:
 
 
 def _find_words(rc: Localrc) -> Iterator[Finding]:
-    """Yield a word that is no service, and that is the whole list."""
+    """Yield a word that is not a service, and that is the whole list."""
     for assignment in rc.script.assignments:
         word = assignment.value.text
         if assignment.name != "ENABLED_SERVICES" or assignment.is_appended:

@@ -82,7 +82,7 @@ _WORDS = {
     "nova_console": ("novnc", "spice", "none"),
     "network_address_family": ("ipv4", "ipv6"),
 }
-_MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are no flag probably mean no
+_MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are not a flag probably mean no
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019"  # an editor's, which YAML takes for letters
 # Flags by their names, of which there are hundreds; roles' own count, too.
 _FLAG = re.compile(r"(kolla_)?enable_\w+|\w+_dev_mode")

@@ -130,7 +130,7 @@ def _check_nodes(file: Instances) -> Iterator[Finding]:
     section = file.section("contrail_configuration")
     if section is None or not known:
         return
-    # Nodes that join a cluster name controllers that are no instances here.
+    # Nodes that join a cluster name controllers that are not instances here.
     if lab is None and file.instances and not file.roles & _OF_CONTROLLERS:
         return
     for entry in section.items:

@@ -107,7 +107,7 @@ def test_destroy_leaves_another_lab_and_the_pool_that_it_needs(up: FakeHost) -> 
 @pytest.mark.parametrize("name", ["..", ".", "", "../volumes", "trio/../duo", "/"])
 def test_destroy_never_goes_astray(up: FakeHost, name: str) -> None:
     before = sorted(up.paths.root.rglob("*"))
-    with pytest.raises(LabError, match="is no lab's name"):
+    with pytest.raises(LabError, match="is not a lab's name"):
         ending.destroy(up.context, name)
     assert sorted(up.paths.root.rglob("*")) == before
 
