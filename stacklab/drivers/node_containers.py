@@ -106,7 +106,7 @@ class Container:
         for word in (*variables, *arguments):
             if word.split() != [word]:
                 raise NodeError(f"a container can't be given a value with blanks: {word}")
-        whole = json.loads(config.read_text())
+        whole = _read_config(config)
         whole["command"] = " ".join(["env", *variables, whole["command"], *arguments])
         changed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         changed.write_text(json.dumps(whole))
@@ -152,10 +152,26 @@ def variables_of(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _inspect(engine: str, name: str) -> dict[str, Any]:
-    said = json.loads(call(engine, "container", "inspect", name))
-    if not said or not isinstance(said[0], dict):
-        raise NodeError(f"{engine} does not know the container {name}")
-    return dict(said[0])
+    """Return what the engine tells of a container; nothing of one that it does not know.
+
+    Its unit may well be there: the others have to be listed all the same.
+    """
+    try:
+        said = json.loads(call(engine, "container", "inspect", name))
+    except (NodeError, ValueError):
+        return {}
+    return dict(said[0]) if said and isinstance(said[0], dict) else {}
+
+
+def _read_config(config: Path) -> dict[str, Any]:
+    """Return what kolla's start script reads; raises NodeError for what it could not use."""
+    try:
+        whole = json.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise NodeError(f"{config}: {error}") from error
+    if not isinstance(whole, dict) or not isinstance(whole.get("command"), str):
+        raise NodeError(f"{config} does not say which command the container runs")
+    return whole
 
 
 def _is_mounted(path: Path) -> bool:

@@ -222,6 +222,22 @@ def test_what_a_container_can_not_have_is_told(
     assert command_of(node) == COMMAND
 
 
+def test_a_unit_whose_container_is_gone_does_not_hide_the_others(node: Path) -> None:
+    docker = node / "bin/docker"
+    docker.write_text("#!/bin/sh\necho 'Error: No such container' >&2; exit 1\n")
+    assert run(node, "look", "kolla-") == ([], 0)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"command": ["nova-api"]}'])
+def test_a_config_that_names_no_command_is_told(node: Path, text: str) -> None:
+    with container(node):
+        config_of(node).write_text(text)
+        lines, code = attach(node)
+    assert code == 1
+    assert "config.json" in str(lines[-1]["failed"])
+    assert config_of(node).read_text() == text
+
+
 def test_a_file_is_found_as_the_containers_python_finds_it(node: Path) -> None:
     with container(node):
         (line,), code = run(node, "find", UNIT, "email/mime/text.py")
