@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from stacklab.installers.devstack.lint.addresses import is_loopback
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.rules.addresses import is_loopback
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 

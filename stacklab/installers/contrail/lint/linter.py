@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from stacklab.installers.contrail.lint import hosts
 from stacklab.installers.contrail.lint.hosts import is_compute, is_known_to_bash_alone
 from stacklab.installers.contrail.lint.names import NAMES
-from stacklab.installers.devstack.lint import localrc, shell_rules
+from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.rules import shell_rules
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding

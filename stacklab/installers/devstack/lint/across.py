@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from stacklab.installers.devstack.lint import local_conf, localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.installers.devstack.lint.secrets import PASSWORDS
-from stacklab.installers.devstack.lint.sources import named_release
+from stacklab.installers.devstack.lint.rules.secrets import PASSWORDS
+from stacklab.installers.devstack.lint.rules.sources import named_release
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.kinds import FileKind, LintedFile

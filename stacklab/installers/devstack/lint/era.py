@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from stacklab import releases
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.installers.devstack.lint.names import HARMLESS
-from stacklab.installers.devstack.lint.sources import named_release, naming_line
+from stacklab.installers.devstack.lint.rules.names import HARMLESS
+from stacklab.installers.devstack.lint.rules.sources import named_release, naming_line
 from stacklab.lint.era import Era, Ground, Mark
 from stacklab.lint.kind_era import by_marks, era_as_said
 from stacklab.lint.kinds import FileKind

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.installers.devstack.lint import addresses as devstack_addresses
-from stacklab.installers.devstack.lint import (
+from stacklab.installers.devstack.lint import localrc
+from stacklab.installers.devstack.lint.rules import (
+    addresses,
     backends,
-    localrc,
+    devices,
+    names,
+    plugins,
+    ranges,
+    secrets,
     servers,
+    services,
     shell_rules,
+    sources,
     values,
     whole_lists,
+    words,
 )
-from stacklab.installers.devstack.lint import names as devstack_names
-from stacklab.installers.devstack.lint import plugins as devstack_plugins
-from stacklab.installers.devstack.lint import secrets as devstack_secrets
-from stacklab.installers.devstack.lint import services as devstack_services
-from stacklab.installers.devstack.lint import sources as devstack_sources
 from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Scope, Source
 
-RULES = (
-    *shell_rules.RULES,
-    *devstack_secrets.RULES,
-    *devstack_services.RULES,
-    *whole_lists.RULES,
-    *backends.RULES,
-    *devstack_plugins.RULES,
-    *devstack_addresses.RULES,
-    *devstack_sources.RULES,
-    *servers.RULES,
-    *values.RULES,
-    *devstack_names.RULES,
+_MODULES = (
+    secrets,
+    services,
+    whole_lists,
+    backends,
+    plugins,
+    addresses,
+    ranges,
+    devices,
+    words,
+    sources,
+    servers,
+    values,
+    names,
 )
+RULES = (*shell_rules.RULES, *(each for module in _MODULES for each in module.RULES))
 
 
 def lint(
@@ -45,16 +51,5 @@ def lint(
     # With carriage returns in all values, every other rule would break as well.
     if any(line.endswith("\r") for line in source.lines):
         return
-    for module in (
-        devstack_secrets,
-        devstack_services,
-        whole_lists,
-        backends,
-        devstack_plugins,
-        devstack_addresses,
-        devstack_sources,
-        servers,
-        values,
-        devstack_names,
-    ):
+    for module in _MODULES:
         yield from module.check(rc)

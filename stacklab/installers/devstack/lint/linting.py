@@ -9,7 +9,7 @@ from pathlib import PurePath
 from stacklab import releases
 from stacklab.installers.devstack.lint import across, era, known, linter, local_conf, localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.installers.devstack.lint.sources import named_release
+from stacklab.installers.devstack.lint.rules.sources import named_release
 from stacklab.lint.era import Era, Ground
 from stacklab.lint.kind_era import era_as_said
 from stacklab.lint.kinds import (

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from stacklab.installers.devstack.lint import shell_commands
-from stacklab.installers.devstack.lint.known import every_variable as known_variables
-from stacklab.installers.devstack.lint.localrc import ENVIRONMENT, PRESET, Localrc
+from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.rules import early_uses, shell_commands
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.finding import Finding, at_first_line
-from stacklab.lint.near import Near
+from stacklab.lint.finding import Finding
 
 _BASH = "bash(1)"
 RULES = (
@@ -29,11 +27,7 @@ RULES = (
         f"{_BASH}, DEFINITIONS: name",
     ),
     warning("shell-set-twice", "a variable that is set twice", _BASH),
-    rule(
-        "shell-used-before-set",
-        "a variable that is used above the line that sets it",
-        f"{_BASH}, EXPANSION",
-    ),
+    *early_uses.RULES,
     rule("shell-typographic", "a typographic quote, dash or blank", f"{_BASH}, QUOTING"),
     warning("shell-tilde", "a quoted ~", f"{_BASH}, Tilde Expansion"),
 )
@@ -94,11 +88,6 @@ _MARK_EFFECTS = {
     ">": "bash takes > for a redirection: the value ends there and a file is made",
 }
 
-_NEARLY = 0.92  # VNCSERVER_LISTE and VNCSERVER_LISTEN are; HOST_IP and HOST_IPV6 are not
-_DIGITS = re.compile(r"[0-9]+")
-# DevStack's own default for these is $SERVICE_HOST, from havana on.
-_SERVICE_HOSTS = frozenset({"KEYSTONE_AUTH_HOST", "KEYSTONE_SERVICE_HOST", "Q_HOST"})
-
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
@@ -118,7 +107,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
         shell_commands.check,
         _find_metacharacters,
         _find_lost_values,
-        _find_early_uses,
+        early_uses.check,
         _find_typographic,
         _find_bad_names,
         _find_quoted_tildes,
@@ -243,111 +232,6 @@ def _find_spec_line(rc: Localrc) -> int:
         if line.startswith(_SPECS):
             return number
     return 0
-
-
-def _find_early_uses(rc: Localrc) -> Iterator[Finding]:
-    """Yield variables that are used above their assignment: bash expands them to nothing.
-
-    A variable is told once, at its first use: all of them are mended by one line.
-    """
-    first_lines: dict[str, int] = {}
-    for assignment in rc.script.assignments:
-        first_lines.setdefault(assignment.name, assignment.line)
-    found: dict[str, list[Finding]] = {}
-    nearest = Near(first_lines, cutoff=_NEARLY)
-    # X=$X takes the environment's: whoever writes that has set X before stack.sh.
-    outer = {one.name for one in rc.script.assignments if one.name in one.value.names}
-    for assignment in rc.script.assignments:
-        for name in _find_bare_names(assignment):
-            if name in outer:
-                continue
-            finding = _check_early_use(rc, assignment, name, first_lines)
-            finding = finding or _check_misspelt_use(rc, assignment, name, first_lines, nearest)
-            if finding is not None:
-                found.setdefault(name, []).append(finding)
-    for findings in found.values():
-        yield at_first_line(findings)
-
-
-def _find_bare_names(assignment: shell.Assignment) -> Iterator[str]:
-    """Yield the variables that a value refers to without a default such as ${NAME:-default}."""
-    live = assignment.value.live
-    for name in assignment.value.names:
-        has_default = f"{{{name}:" in live or f"{{{name}-" in live
-        # PATH=$PATH:... goes on from the environment's value.
-        if not has_default and name != assignment.name:
-            yield name
-
-
-def _check_early_use(
-    rc: Localrc, assignment: shell.Assignment, name: str, first_lines: Mapping[str, int]
-) -> Finding | None:
-    """Return the finding of a value that refers to a name before it is set; None if it is set."""
-    line = assignment.line
-    if name in ENVIRONMENT or name in rc.broken:
-        return None  # it has a value already, or its own line is told
-    if name in first_lines and first_lines[name] > line and name in PRESET:
-        return _check_preset(rc, assignment, name, first_lines[name])
-    if name == "SERVICE_HOST" and assignment.name in _SERVICE_HOSTS and name in first_lines:
-        return None  # empty or not, DevStack makes it $SERVICE_HOST
-    if name in first_lines and first_lines[name] > line:
-        reason = f"is set on line {first_lines[name]} only"
-        verb = "move "
-    elif name not in first_lines and name == "SERVICE_HOST" and rc.is_compute:
-        return None  # a rule of its own tells what a compute lacks then
-    elif name not in first_lines and name in ("HOST_IP", "SERVICE_HOST"):
-        # stackrc sets both after it has read localrc; other names may come from the environment.
-        reason = "is not set in this file, and DevStack sets it later"
-        verb = ""
-    else:
-        return None
-    return _BOOK.finding(
-        "shell-used-before-set",
-        rc.file,
-        line,
-        effect=f"{assignment.name} gets an empty text for ${name}, which {reason}",
-        fix=f"{verb}{name}=... above line {line}",
-    )
-
-
-def _check_misspelt_use(
-    rc: Localrc,
-    assignment: shell.Assignment,
-    name: str,
-    first_lines: Mapping[str, int],
-    nearest: Near,
-) -> Finding | None:
-    """Return the finding of a name that nothing sets, and that is nearly one that the file sets."""
-    if name in first_lines or name in ENVIRONMENT or name in PRESET or name in known_variables():
-        return None
-    near = nearest(name)
-    # $NODE_1 beside NODE_2 may well come from the environment.
-    if not near or _DIGITS.sub("", near) == _DIGITS.sub("", name):
-        return None
-    return _BOOK.finding(
-        "shell-used-before-set",
-        rc.file,
-        assignment.line,
-        effect=f"{assignment.name} gets an empty text for ${name}, which nothing sets, unless the "
-        "environment does",
-        fix=f"write ${near}",
-    )
-
-
-def _check_preset(
-    rc: Localrc, assignment: shell.Assignment, name: str, set_on: int
-) -> Finding | None:
-    """Return the finding of a value that takes stackrc's default of a name that is set below."""
-    if rc.values.get(name) == PRESET[name]:
-        return None
-    return _BOOK.finding(
-        "shell-used-before-set",
-        rc.file,
-        assignment.line,
-        effect=f"{assignment.name} gets {PRESET[name]} for ${name}, the default: line {set_on} "
-        "sets it too late",
-        fix=f"move {name}=... above line {assignment.line}",
-    )
 
 
 def _find_typographic(rc: Localrc) -> Iterator[Finding]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from stacklab.installers.devstack.lint import known, plugins
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.rules import plugins
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.kinds import newest_release

@@ -1,0 +1,1 @@
+"""Rules for localrc and local.conf, one module per subject."""
