@@ -95,9 +95,15 @@ class Codec(Generic[Data]):
         *,
         spreads: Mapping[type, Spread] = types.MappingProxyType({}),
         computed: Mapping[type, tuple[Computed, ...]] = types.MappingProxyType({}),
+        left_out_empty: frozenset[str] = frozenset(),
     ) -> None:
-        """Take the dataclass, and what of its JSON does not follow from its fields."""
+        """Take the dataclass, and what of its JSON does not follow from its fields.
+
+        Fields named in `left_out_empty` are not written while they are empty: programs from before
+        they came refuse what they do not know.
+        """
         self._kind = kind
+        self._left_out_empty = left_out_empty
         self._spreads = spreads
         self._computed = computed
         # Type hints are text until they are evaluated, which is slow: once per class will do.
@@ -117,6 +123,8 @@ class Codec(Generic[Data]):
         encoded: dict[str, JSON] = {}
         for slot in self._slots_of(type(value)):
             field_value = getattr(value, slot.name)
+            if slot.name in self._left_out_empty and not field_value:
+                continue
             if slot.spread is None:
                 encoded[slot.name] = self._encode(field_value)
             else:

@@ -86,6 +86,11 @@ def start() -> None:
         process.begin()
 
 
+def _started() -> str:
+    """Return when this process began, in the kernel's ticks: another one has another number."""
+    return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+
+
 def _leave_python_path() -> None:
     """Take this module's directory out of the path that programs of the service inherit."""
     own = str(Path(__file__).absolute().parent)
@@ -164,7 +169,8 @@ class _ServiceProcess:
         path = self._records / f"{os.getpid()}.json"
         new = path.with_suffix(".new")
         try:
-            new.write_text(json.dumps({"pid": os.getpid(), "program": _program(), **said}))
+            own = {"pid": os.getpid(), "started": _started(), "program": _program()}
+            new.write_text(json.dumps({**own, **said}))
             new.replace(path)
         except OSError as error:
             print(f"stacklab_debug: {path}: {error}", file=sys.stderr)

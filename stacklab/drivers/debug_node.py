@@ -84,7 +84,8 @@ for place in places:
 def look(prefix: str) -> None:
     """Write each unit of a Python program whose name begins so."""
     for unit in units(f"{prefix}*.service"):
-        if not unit.python:
+        # One that does not start under the debugger has no program in its container.
+        if not unit.python and not unit.is_hooked and not unit.given:
             continue
         write(
             unit=unit.name,
@@ -273,6 +274,7 @@ def _place(unit: Unit) -> None:
     if unit.container:
         if unit.container.has_own_network:
             raise NodeError(f"the container of {unit.name} does not have the node's network")
+        unit.container.refuse_unusable()
         unit.container.put_directory(DIRECTORY)
     # PyCharm's has files that are for Python 2 alone; what is not compiled is only slower.
     with contextlib.suppress(NodeError):
@@ -311,7 +313,8 @@ def main(words: list[str]) -> int:
             report(first, chosen.limit)
         else:
             find(first, chosen.names[1])
-    except NodeError as error:
+    # A process may have ended a moment ago.
+    except (NodeError, OSError) as error:
         write(failed=str(error)[:WORDS_MAX])
         return 1
     return 0

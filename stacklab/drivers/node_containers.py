@@ -38,7 +38,8 @@ class Container:
         self.name = name
         self._said = _inspect(self.engine, name)
         self.pid = self._find_pid()
-        self.argv = _words(Path(_PROC, self.pid, "cmdline")) if self.pid else []
+        words = _words(Path(_PROC, self.pid, "cmdline")) if self.pid else []
+        self.argv = _without_title(words)
 
     def _find_pid(self) -> str:
         """Return the process that works, by its number on the node; "" where none runs."""
@@ -97,21 +98,29 @@ class Container:
         config = self._config()
         if config is None:
             raise NodeError(f"the container {self.name} has no config.json of kolla's")
+        for word in (*variables, *arguments):
+            if word.split() != [word]:
+                raise NodeError(f"a container can't be given a value with blanks: {word}")
         while _is_mounted(config):
-            call("umount", str(config))
+            # Lazily: a container that is being started may be reading it.
+            call("umount", "--lazy", str(config))
         changed = Path(_CHANGED, self.name, config.name)
         if not variables and not arguments:
             changed.unlink(missing_ok=True)
             return
-        for word in (*variables, *arguments):
-            if word.split() != [word]:
-                raise NodeError(f"a container can't be given a value with blanks: {word}")
         whole = _read_config(config)
         whole["command"] = " ".join(["env", *variables, whole["command"], *arguments])
         changed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         changed.write_text(json.dumps(whole))
         changed.chmod(config.stat().st_mode & 0o777)
         call("mount", "--bind", str(changed), str(config))
+
+    def refuse_unusable(self) -> None:
+        """Raise NodeError for a container that `change` could not change."""
+        config = self._config()
+        if config is None:
+            raise NodeError(f"the container {self.name} has no config.json of kolla's")
+        _read_config(config)
 
     def _config(self) -> Path | None:
         """Return the config.json on the node; None where the container has none."""
@@ -186,6 +195,16 @@ def _inner_pid(process: Path) -> str:
         if line.startswith("NSpid:"):
             return line.split()[-1]
     return ""
+
+
+def _without_title(words: list[str]) -> list[str]:
+    """Return the words of a command, also of a process that has given itself a title.
+
+    Neutron's agents call themselves `neutron-dhcp-agent (/usr/bin/python3 ...)`, in one word.
+    """
+    if len(words) == 1 and " (" in words[0]:
+        return words[0].partition(" (")[2].removesuffix(")").split()
+    return words
 
 
 def _words(path: Path) -> list[str]:

@@ -113,7 +113,7 @@ class Unit:
     @property
     def is_hooked(self) -> bool:
         """Return True if its processes listen, or will at their next start."""
-        if drop_in(self.name, HOOKED).exists():
+        if drop_in(self.name, HOOKED).exists() or self.processes():
             return True
         # Of an order to take it away that was cut off.
         return self.container is not None and self.container.is_changed and not self.given
@@ -148,7 +148,8 @@ class Unit:
             except (OSError, ValueError):
                 continue
             pid = self._living(said.get("pid")) if isinstance(said, dict) else None
-            if pid is not None:
+            # Another process may have its number by now.
+            if pid is not None and started(pid) == said.get("started"):
                 program = _title(pid) or said.get("program", "")
                 found.append({**said, "pid": pid, "program": program})
         return sorted(found, key=lambda said: said.get("port", 0))
@@ -190,21 +191,30 @@ def give(names: Sequence[str], word: str, limit_s: float, variables: Sequence[st
 
 
 def take(names: Sequence[str], files: Sequence[str], limit_s: float) -> None:
-    """Remove these drop-ins, and restart the units that had one."""
-    changed = []
-    for name in names:
-        unit = unit_of(name)
-        drop_ins = [drop_in(name, file) for file in files]
-        if any(path.exists() for path in drop_ins) or (HOOKED in files and unit.is_hooked):
-            changed.append(name)
-        for path in drop_ins:
+    """Remove these drop-ins, and restart the units that had one.
+
+    What processes have written of themselves goes last: of an order that was cut off, it tells
+    which still listen.
+    """
+    changed = [name for name in names if _has_any(unit_of(name), files)]
+    for name in changed:
+        for file in files:
+            path = drop_in(name, file)
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # others may be there
                 path.parent.rmdir()
-        if HOOKED in files:
-            _remove_hook(unit)
     restart(changed)
     wait_until_active(changed, limit_s)
+    if HOOKED in files:
+        for name in changed:
+            _remove_hook(unit_of(name))
+
+
+def _has_any(unit: Unit, files: Sequence[str]) -> bool:
+    """Return True for a unit with one of these drop-ins, or with what one of them has done."""
+    if any(drop_in(unit.name, file).exists() for file in files):
+        return True
+    return HOOKED in files and unit.is_hooked
 
 
 def put(unit: Unit, file: str, lines: Sequence[str]) -> bool:
@@ -241,7 +251,9 @@ def _remove_hook(unit: Unit) -> None:
     if not unit.container:
         shutil.rmtree(Path(RECORDS, unit.name), ignore_errors=True)
     elif unit.pid:
-        unit.container.remove_directory(DIRECTORY)
+        # A container that is restarted just then keeps it, and nothing imports it.
+        with contextlib.suppress(NodeError):
+            unit.container.remove_directory(DIRECTORY)
 
 
 def _change_container(unit: Unit) -> None:
@@ -312,6 +324,17 @@ def quote(word: str) -> str:
     """Quote a word for a unit file: see systemd.syntax(7)."""
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"'
+
+
+def started(pid: int) -> str:
+    """Return when a process began, in the kernel's ticks since the boot; "" for one that is gone.
+
+    Source: proc(5), the 22nd field of /proc/PID/stat.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 def _title(pid: int) -> str:

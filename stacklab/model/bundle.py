@@ -54,7 +54,7 @@ class BundleIndex:
         return sum(member.bytes for member in self.members)
 
 
-CODEC = Codec(BundleIndex)
+CODEC = Codec(BundleIndex, left_out_empty=frozenset({"further_disks"}))
 _HARDWARE = Codec(Hardware)
 
 

@@ -99,4 +99,4 @@ class SnapshotManifest:
         return tuple(file for part in self.nodes.values() for file in part.disk_files)
 
 
-CODEC = Codec(SnapshotManifest)
+CODEC = Codec(SnapshotManifest, left_out_empty=frozenset({"further_disks"}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,12 +165,19 @@ class Context:
                 f"{error.filename}: {error.strerror}",
                 hint=_own_home(root),
             ) from error
+        # An earlier version made it for its owner alone: only who makes snapshots needs it.
+        self.refuse_closed([directory for directory in shared if directory != host.snapshots])
+
+    def refuse_closed(self, directories: Iterable[Path]) -> None:
+        """Raise HostError for directories in which we may not write."""
         # Asked of the kernel: modes alone do not tell what groups and ACLs allow.
-        closed = [str(directory) for directory in shared if not os.access(directory, os.W_OK)]
+        closed = [str(each) for each in directories if not os.access(each, os.W_OK)]
         if closed:
+            # These alone: what is below them has modes of its own, for keys and memory.
+            names = " ".join(closed)
             raise HostError(
                 f"no right to write in {', '.join(closed)}",
-                hint=f"sudo chgrp -R libvirt {root} && sudo chmod -R g+rwX {root}, "
+                hint=f"sudo chgrp libvirt {names} && sudo chmod 2775 {names}, "
                 "or set STACKLAB_HOME to a directory of your own",
             )
 

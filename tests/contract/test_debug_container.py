@@ -6,7 +6,6 @@ systemctl, docker and mount are ours; the process in the container is a real one
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from stacklab.drivers import node_containers, node_units
 from tests.contract.units_of_a_node import make_node, run_program
 
 UNIT = "kolla-nova_api-container.service"
@@ -40,7 +40,8 @@ echo "1 1 0:1 / $3 rw - tmpfs tmpfs rw" >> "$FAKE_ROOT/mounts"
 """
 UMOUNT = """\
 #!/bin/sh
-mv "$1.under" "$1"; : > "$FAKE_ROOT/mounts"
+for path; do :; done
+mv "$path.under" "$path"; : > "$FAKE_ROOT/mounts"
 """
 COMMAND = "nova-api --config-file /etc/nova/nova.conf"
 
@@ -92,6 +93,12 @@ def container(node: Path, name: str = "", network: str = "host") -> Iterator[int
         yield pid
 
 
+def stop_container(node: Path) -> None:
+    said = json.loads((node / "container.json").read_text())
+    said[0]["State"]["Pid"] = 0
+    (node / "container.json").write_text(json.dumps(said))
+
+
 def config_of(node: Path) -> Path:
     return node / "etc/kolla/nova-api/config.json"
 
@@ -129,15 +136,29 @@ def test_a_container_without_python_is_not_listed(node: Path, name: str) -> None
     assert (lines, code) == ([], 0)
 
 
-def test_a_container_that_is_down_is_not_listed_and_can_be_put_back(node: Path) -> None:
+def test_a_container_that_does_not_start_under_the_debugger_is_listed(node: Path) -> None:
     with container(node):
         attach(node)
-    said = json.loads((node / "container.json").read_text())
-    said[0]["State"]["Pid"] = 0
-    (node / "container.json").write_text(json.dumps(said))
-    assert run(node, "look", "kolla-") == ([], 0)
+    stop_container(node)
+    (line,), code = run(node, "look", "kolla-")
+    assert (line["service"], line["hooked"], code) == ("nova_api", True, 0)
     assert run(node, "detach", UNIT)[1] == 0
     assert command_of(node) == COMMAND
+    assert run(node, "look", "kolla-") == ([], 0)
+
+
+def test_a_program_that_has_named_itself_is_still_pythons() -> None:
+    title = f"neutron-dhcp-agent ({sys.executable} /usr/bin/neutron-dhcp-agent --debug)"
+    with program(title) as pid:
+        # The kernel has what a process wrote over its words: here the first of four.
+        words = node_containers._words(Path(f"/proc/{pid}/cmdline"))
+        assert words[0] == title
+    assert node_containers._without_title([title]) == [
+        sys.executable,
+        "/usr/bin/neutron-dhcp-agent",
+        "--debug",
+    ]
+    assert node_containers._without_title(["python3", "a (b)"]) == ["python3", "a (b)"]
 
 
 def test_its_program_is_given_the_hook_by_its_command(node: Path) -> None:
@@ -197,12 +218,16 @@ def test_a_process_is_told_by_its_number_on_the_node(node: Path) -> None:
     with container(node) as pid:
         records = node / HOOK / "records"
         records.mkdir()
-        for number in (pid, 2**22 + 1):
-            said = {"pid": number, "port": 5678, "program": "nova-api"}
-            (records / f"{number}.json").write_text(json.dumps(said))
+        begun = node_units.started(pid)
+        # The second is gone, and of the third another process has the number by now.
+        for number, started in ((pid, begun), (2**22 + 1, begun), (pid, "1")):
+            said = {"pid": number, "started": started, "port": 5678, "program": "nova-api"}
+            (records / f"{number}-{started}.json").write_text(json.dumps(said))
         (line,), _ = run(node, "look", "kolla-")
-    assert line["processes"] == [{"pid": pid, "port": 5678, "program": "nova-api"}]
-    assert pid != os.getpid()
+    (process,) = line["processes"]  # type: ignore[misc]
+    assert (process["pid"], process["started"]) == (pid, begun)
+    # A process listens, whatever has become of its drop-in.
+    assert line["hooked"]
 
 
 @pytest.mark.parametrize(
@@ -222,6 +247,14 @@ def test_what_a_container_can_not_have_is_told(
     assert command_of(node) == COMMAND
 
 
+def test_what_is_on_stays_where_more_can_not_be_given(node: Path) -> None:
+    with container(node):
+        attach(node)
+        _, code = run(node, "give", UNIT, "--set", "A=B C")
+    assert code == 1
+    assert "STACKLAB_DEBUG_WITH" in command_of(node)
+
+
 def test_a_unit_whose_container_is_gone_does_not_hide_the_others(node: Path) -> None:
     docker = node / "bin/docker"
     docker.write_text("#!/bin/sh\necho 'Error: No such container' >&2; exit 1\n")
@@ -236,6 +269,7 @@ def test_a_config_that_names_no_command_is_told(node: Path, text: str) -> None:
     assert code == 1
     assert "config.json" in str(lines[-1]["failed"])
     assert config_of(node).read_text() == text
+    assert not drop_in(node).exists()
 
 
 def test_a_file_is_found_as_the_containers_python_finds_it(node: Path) -> None:

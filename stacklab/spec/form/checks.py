@@ -31,7 +31,7 @@ class CustomSpec(Spec):
     """A check of your own, run on nodes: exactly one of a command, a port and a web page."""
 
     name: CheckName = Field(description="Its name in reports, unique in the lab.")
-    # Exactly one of these three; check_rules.py sees to that.
+    # Exactly one of these three; spec/rules/checks.py sees to that.
     command: ShellCommand | None = Field(
         default=None,
         description="A line or a script for bash, run on each of `nodes` as user stack, without "

@@ -188,7 +188,7 @@ class NodeSpec(Spec):
     nics: tuple[NicSpec, ...] = Field(
         description="eth0, eth1, ... The host logs in by the first one, which must be on a nat or "
         "isolated network.",
-        # For editors alone: rules.py says it in words that fit the place.
+        # For editors alone: spec/rules/whole.py says it in words that fit the place.
         json_schema_extra={"minItems": 1, "maxItems": MOST_NICS},
     )
 

@@ -98,7 +98,8 @@ def key(context: Context, name: str, snapshot: str, load: Callable[[str], Lab]) 
             files.made, snapshot, image=manifest.image, hardware=manifest.hardware
         )
     lab = kinds.as_on_host(context, load(name))
-    _refuse_nodes_with_disks(lab.name, [node.name for node in lab.nodes if node.disks])
+    having = [node.name for node in lab.nodes if node.disks]
+    _refuse_nodes_with_disks(lab.name, having, hint="take `disks` out of its spec")
     provider = context.provider(of_new=lab)
     saving.refuse_unreachable(provider)
     if not isinstance(provider, Bundles):
@@ -109,16 +110,17 @@ def key(context: Context, name: str, snapshot: str, load: Callable[[str], Lab]) 
 
 def _refuse_further_disks(manifest: SnapshotManifest) -> None:
     """Raise LabError for a snapshot with disks that no bundle carries."""
-    nodes = manifest.nodes.items()
-    _refuse_nodes_with_disks(manifest.lab, [node for node, part in nodes if part.further_disks])
+    nodes = [node for node, part in manifest.nodes.items() if part.further_disks]
+    hint = f"./invoke lab.restore {manifest.lab} {manifest.name}, on this host"
+    _refuse_nodes_with_disks(manifest.lab, nodes, hint=hint)
 
 
-def _refuse_nodes_with_disks(lab: str, nodes: Sequence[str]) -> None:
+def _refuse_nodes_with_disks(lab: str, nodes: Sequence[str], *, hint: str) -> None:
     if nodes:
         raise LabError(
             f"lab {lab} can't be exported: a bundle does not carry the further disks of "
-            f"{', '.join(nodes)}; snapshots on this host hold them",
-            hint=f"./invoke lab.restore {lab} SNAPSHOT, on this host",
+            f"{', '.join(nodes)}",
+            hint=hint,
         )
 
 

@@ -96,11 +96,15 @@ def service_prefix(lab: Lab) -> str:
 
 
 def prefix_of_units(lab: Lab, what: str) -> str:
-    """Return the same of services that run as units themselves; raises LabError for containers."""
+    """Return the same of services that run as units themselves; raises LabError for containers.
+
+    `what` is to be done with them: `a trace`.
+    """
     kit = kit_of(lab.stack.installer)
     if kit is not None and kit.has_containers:
         raise LabError(
-            f"{what} reads what units of systemd log, and {lab.name} has containers",
+            f"{what} takes services that are units of systemd, and those of {lab.name} are in "
+            "containers",
             hint=f"their logs: ./invoke lab.logs {lab.name}",
         )
     return service_prefix(lab)

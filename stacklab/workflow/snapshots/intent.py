@@ -50,7 +50,7 @@ class Intent:
         )
 
 
-_CODEC = Codec(Intent)
+_CODEC = Codec(Intent, left_out_empty=frozenset({"further_disks"}))
 
 
 def _frozen_file(paths: LabPaths, name: str) -> Path:

@@ -50,7 +50,9 @@ def intent_of(manifest: SnapshotManifest) -> Intent:
         doing=Doing.RESTORE,
         snapshot=manifest.name,
         disks={node: part.disk for node, part in manifest.nodes.items()},
-        further_disks={node: part.further_disks for node, part in manifest.nodes.items()},
+        further_disks={
+            node: part.further_disks for node, part in manifest.nodes.items() if part.further_disks
+        },
     )
 
 

@@ -59,6 +59,8 @@ def save_held(
     """Make it; the caller holds the lab's lock, and the lab has no snapshot of that name."""
     maker = maker_of(context, lab, record)
     _refuse_half_up(context, record)
+    if place.lab.host.snapshots.exists():
+        context.refuse_closed([place.lab.host.snapshots])
     store.refuse_full_disk(
         place.lab.host,
         maker.bytes_needed(),

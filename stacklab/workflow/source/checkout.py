@@ -34,6 +34,7 @@ from stacklab.workflow.source.projects import (
     known_projects,
     nodes_of,
     project_named,
+    refuse_containers,
 )
 from stacklab.workflow.source.tree import SourceTree
 
@@ -166,6 +167,7 @@ def sync(
     project = project_named(project_name)
     lab, paths = running_lab(context, name)
     services = list_services(context, lab, paths)
+    refuse_containers(lab, project, services)
     nodes = {
         node: record
         for node in nodes_of(project, services)
@@ -318,12 +320,8 @@ def _of(project: SourceProject, services: Sequence[DebugService], node: str) -> 
 def _nodes(
     lab: Lab, project: SourceProject, services: Sequence[DebugService], node: str
 ) -> list[str]:
+    refuse_containers(lab, project, services)
     nodes = nodes_of(project, services, node)
-    if not nodes and any(each.container for each in services):
-        raise LabError(
-            f"the services of {lab.name} run in containers, which dev.checkout does not change",
-            hint=f"stack.dev_mode: [{project.name}] mounts its source there, from /opt/stack",
-        )
     if not nodes:
         raise LabError(
             f"{node or f'no node of {lab.name}'} runs no service of {project.name}",

@@ -54,6 +54,15 @@ def nodes_of(project: SourceProject, services: Iterable[DebugService], node: str
     return [name for name in dict.fromkeys(names) if node in ("", name)]
 
 
+def refuse_containers(lab: Lab, project: SourceProject, services: Iterable[DebugService]) -> None:
+    """Raise LabError for services in containers, where nothing finds a source of the node's."""
+    if any(each.container for each in services):
+        raise LabError(
+            f"the services of {lab.name} run in containers, which dev.* does not change",
+            hint=f"stack.dev_mode: [{project.name}] mounts its source there, from /opt/stack",
+        )
+
+
 def branches(lab: Lab) -> tuple[str, ...]:
     """Return the branches of git that fit a lab's release, the one that is developed first."""
     release = lab.stack.release

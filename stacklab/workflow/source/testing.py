@@ -12,7 +12,7 @@ from stacklab.nodes import programs
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug.services import list_services
 from stacklab.workflow.source.placed import read_checkout
-from stacklab.workflow.source.projects import nodes_of, project_named
+from stacklab.workflow.source.projects import nodes_of, project_named, refuse_containers
 
 _TAG = "tests"
 _LIMIT_S = 3600.0
@@ -61,7 +61,9 @@ def run(
     """
     project = project_named(project_name)
     lab, paths = running_lab(context, name)
-    nodes = nodes_of(project, list_services(context, lab, paths), node)
+    services = list_services(context, lab, paths)
+    refuse_containers(lab, project, services)
+    nodes = nodes_of(project, services, node)
     having = [each for each in nodes if read_checkout(paths, project, each) is not None]
     if not having:
         who = f"{node} has no" if node else f"no node of {lab.name} has a"

@@ -10,7 +10,7 @@ from pathlib import Path
 from stacklab import releases
 from stacklab.errors import AlreadyRunning, Interrupted, LabError
 from stacklab.images.store import image_name
-from stacklab.installers import rendering
+from stacklab.installers import kit_of, rendering
 from stacklab.model.lab import Lab
 from stacklab.model.release import operating_system
 from stacklab.model.state import NodeState
@@ -31,6 +31,8 @@ from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
 from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
+from stacklab.workflow.debug import places
+from stacklab.workflow.debug.services import list_services
 from stacklab.workflow.lab import host_guard
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.masking import Masker
@@ -102,6 +104,7 @@ def run_held(
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = inputs.stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
+    _refuse_debugged(context, lab, paths)
     serving.start(context, lab, paths)
     rendered, known = render_answers(context, lab, paths)
     digests = inputs.digests(stages, rendered)
@@ -127,6 +130,27 @@ def run_held(
     report.raise_for(results, lab=lab.name, log_of=lambda name: log_of(paths, name))
     _forget_departed(context, lab, paths, read_own(paths) or lab_record, is_last=True)
     return results
+
+
+def _refuse_debugged(context: Context, lab: Lab, paths: LabPaths) -> None:
+    """Raise LabError while a container's config.json is covered, which its installer would write.
+
+    See drivers.node_containers. Nodes are only asked where somebody has debugged.
+    """
+    kit = kit_of(lab.stack.installer)
+    if kit is None or not kit.has_containers or not places.root(paths).exists():
+        return
+    covered = [
+        f"{each.name} on {each.node}"
+        for each in list_services(context, lab, paths)
+        if each.is_hooked or each.is_calmed
+    ]
+    if covered:
+        raise LabError(
+            f"the installer of {lab.name} can't write the config.json of services that are "
+            f"debugged, or wait for one that is: {', '.join(covered)}",
+            hint=f"./invoke debug.detach {lab.name}",
+        )
 
 
 def _forget_departed(

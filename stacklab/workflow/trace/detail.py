@@ -8,7 +8,12 @@ from __future__ import annotations
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import node_program
-from stacklab.workflow.debug.services import DebugService, list_services, restart_limit_s
+from stacklab.workflow.debug.services import (
+    DebugService,
+    list_services,
+    prefix_of_units,
+    restart_limit_s,
+)
 
 # Whose steps are traced; as Debian's units are called, and as DevStack's.
 _SERVICES = ("nova-", "neutron-", "cinder", "n-", "q-", "c-")
@@ -31,6 +36,7 @@ def switch(context: Context, name: str, *, is_on: bool) -> tuple[DebugService, .
     Raises LabError for a lab without such services, and for one that does not start again.
     """
     lab, paths = running_lab(context, name)
+    prefix_of_units(lab, "trace.detail")
     changed = [
         each
         for each in list_services(context, lab, paths)

@@ -114,7 +114,7 @@ def test_a_lab_whose_services_nobody_knows_is_refused() -> None:
 
 def test_what_reads_journals_refuses_containers() -> None:
     assert services.prefix_of_units(LAB, "a trace") == "stacklab-"
-    with pytest.raises(LabError, match="a trace reads what units of systemd log"):
+    with pytest.raises(LabError, match="a trace takes services that are units of systemd"):
         services.prefix_of_units(spec.load(LABS / "kolla-3node.yaml"), "a trace")
 
 

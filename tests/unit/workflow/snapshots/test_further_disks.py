@@ -198,6 +198,17 @@ def change_manifest(host: FakeHost, change: Callable[[dict[str, dict[str, str]]]
     manifest.write_text(json.dumps(data))
 
 
+def test_what_is_written_of_nodes_without_is_what_earlier_versions_read(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(host, monkeypatch)
+    host.up(LAB)
+    save(host)
+    text = next(host.paths.snapshots.glob("**/*.json")).read_text()
+    assert '"disk"' in text
+    assert "further_disks" not in text
+
+
 def test_a_manifest_of_before_they_could_be_frozen_is_of_nodes_without(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +216,7 @@ def test_a_manifest_of_before_they_could_be_frozen_is_of_nodes_without(
     host.up()
     guests.work(1)
     save(host)
-    change_manifest(host, lambda node: node.pop("further_disks"))
+    change_manifest(host, lambda node: node.pop("further_disks", None))
     guests.work(2)
     restore(host)
     guests.assert_whole()
@@ -255,10 +266,10 @@ def test_it_can_not_be_exported_which_is_said_of_bundles_alone(
 ) -> None:
     save(host)
     target = tmp_path / "bundle"
-    match = "a bundle does not carry the further disks of compute1, compute2; snapshots on"
+    match = "a bundle does not carry the further disks of compute1, compute2"
     with pytest.raises(LabError, match=match) as caught:
         exporting.export(host.context, "trio", "first", target, with_image=False)
-    assert caught.value.hint == "./invoke lab.restore trio SNAPSHOT, on this host"
+    assert caught.value.hint == "./invoke lab.restore trio first, on this host"
     assert not target.exists()
     for snapshot in ("first", "later"):
         with pytest.raises(LabError, match=match):

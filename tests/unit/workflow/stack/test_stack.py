@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from stacklab import locks, record
+from stacklab import locks, record, spec
 from stacklab.checks import plan
 from stacklab.checks.result import CheckResult, Layer, Selection
 from stacklab.errors import AlreadyRunning, LabError, StageFailed
@@ -17,11 +18,12 @@ from stacklab.installers.contract import Kit
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
-from stacklab.paths import LabPaths
+from stacklab.paths import LABS, LabPaths
 from stacklab.stages.journal import Journal
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow import context as contexts
 from stacklab.workflow.check import checking
+from stacklab.workflow.debug import places
 from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.stack import following, node_worker, stack
@@ -68,6 +70,26 @@ def test_a_lab_s_stages_run_as_units_on_its_nodes(up: FakeHost, nodes: UnitNodes
     (whole,) = map(lab_status.as_dict, lab_status.status(up.context, LAB))
     told = json.loads(json.dumps(whole))["stages"]
     assert [(one["name"], one["state"]) for one in told] == [(name, "done") for name in STAGES]
+
+
+@pytest.mark.parametrize(("is_hooked", "is_calmed"), [(True, False), (False, True)])
+def test_kolla_is_not_run_over_containers_that_are_debugged(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, *, is_hooked: bool, is_calmed: bool
+) -> None:
+    kolla = spec.load(LABS / "kolla-3node.yaml")
+    asked = SimpleNamespace(
+        name="nova_api", node="controller", is_hooked=is_hooked, is_calmed=is_calmed
+    )
+    monkeypatch.setattr(stack, "list_services", lambda *_words: (asked,))
+    paths = host.context.host.lab(kolla.name)
+    # Nobody has debugged here: no node is asked.
+    stack._refuse_debugged(host.context, kolla, paths)
+    places.root(paths).mkdir(parents=True)
+    with pytest.raises(LabError, match="nova_api on controller") as caught:
+        stack._refuse_debugged(host.context, kolla, paths)
+    assert caught.value.hint == "./invoke debug.detach kolla-3node"
+    monkeypatch.setattr(stack, "list_services", lambda *_words: ())
+    stack._refuse_debugged(host.context, kolla, paths)
 
 
 def test_all_that_it_keeps_is_private_and_without_secrets(
