@@ -21,6 +21,7 @@ from stacklab import files
 from stacklab.errors import ProviderError, ToolNotFound
 
 _TAIL_LINES = 12
+_BACKTRACE = re.compile(r"\s*(?:from )?/\S+:\d{1,6}:in [`']")
 _LIMIT_S = 300.0  # a box-less node takes 3 s; a libvirtd that hangs takes for ever
 _LIMIT_PER_NODE_S = 60.0
 _GRACE_S = 60
@@ -85,11 +86,14 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
 
 
 def _read_last_lines(log: Path, started_at: int) -> str:
-    """Return the last lines of a log, from the byte on where this run began."""
+    """Return the last lines of a log, from the byte on where this run began.
+
+    Without where in Ruby's files it happened: libvirt's own words come above all that.
+    """
     with log.open("rb") as stream:
         stream.seek(started_at)
         text = stream.read().decode("utf-8", "replace")
-    lines = text.rstrip().splitlines()
+    lines = [line for line in text.rstrip().splitlines() if not _BACKTRACE.match(line)]
     return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
 
 

@@ -106,6 +106,21 @@ def test_a_failure_shows_the_end_of_this_run_s_log_alone(
     assert f"log: {log}" in message
 
 
+def test_a_failure_shows_libvirt_s_words_and_not_where_in_ruby_they_were_said(
+    fake: type[FakeVagrant], log: Path
+) -> None:
+    # As vagrant 2.3.4 wrote it.
+    where = "/usr/lib/ruby/vendor_ruby/fog/libvirt/requests/compute/vm_action.rb:7:in `create'"
+    words = "Call to virDomainCreateWithFlags failed: internal error: Process exited prior to exec"
+    text = f"An unexpected error occurred\n\n{words}\n\n" + f"{where}\n" * 40
+    fake.says = text.encode()
+    fake.fails = subprocess.CalledProcessError(1, ["vagrant", "up"])
+    with pytest.raises(ProviderError) as caught:
+        vagrant.up(log.parent.parent, ["a"], log=log)
+    assert words in caught.value.message
+    assert "vm_action.rb" not in caught.value.message
+
+
 def test_a_failure_before_the_first_word_does_not_show_yesterday_s(
     fake: type[FakeVagrant], log: Path
 ) -> None:
