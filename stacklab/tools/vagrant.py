@@ -21,6 +21,10 @@ from stacklab import files
 from stacklab.errors import ProviderError, ToolNotFound
 
 _TAIL_LINES = 12
+# vagrant-libvirt, network_util.rb: it lists all of the host's networks, and asks each for its XML. One
+# of another lab that is destroyed meanwhile ends it.
+_VANISHED = re.compile(r"Network not found|no network with matching")
+_TRIES = 3
 _BACKTRACE = re.compile(r"\s*(?:from )?/\S+:\d{1,6}:in [`']")
 _LIMIT_S = 300.0  # a box-less node takes 3 s; a libvirtd that hangs takes for ever
 _LIMIT_PER_NODE_S = 60.0
@@ -62,37 +66,49 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     locks hold within one process only.
     """
     files.make_directory(log.parent, mode=0o700)
-    started_at = log.stat().st_size if log.exists() else 0
-    try:
-        stream = vagrant.make_file_cm(str(log))
-        machine = _Vagrant(
-            root=str(directory),
-            env=environment(directory),
-            out_cm=stream,
-            err_cm=stream,
-        )
-        machine.limit_s = limit_s(nodes)
-        machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
-    except RuntimeError as error:  # its word for "no vagrant on PATH"
-        raise ToolNotFound("vagrant") from error
-    except subprocess.CalledProcessError as error:
-        ending = f"ended with {error.returncode}"
-        if error.returncode == _TIMED_OUT:
-            ending = f"was ended after {limit_s(nodes):.0f} s: libvirtd may hang"
-        last_lines = _read_last_lines(log, started_at)
-        raise ProviderError(
-            f"vagrant up {ending}\n{last_lines}\n  log: {log}", hint="./invoke doctor"
-        ) from error
+    for tries_left in range(_TRIES - 1, -1, -1):
+        started_at = log.stat().st_size if log.exists() else 0
+        try:
+            _run_up(directory, nodes, log)
+        except RuntimeError as error:  # its word for "no vagrant on PATH"
+            raise ToolNotFound("vagrant") from error
+        except subprocess.CalledProcessError as error:
+            text = _read_from(log, started_at)
+            if tries_left and _VANISHED.search(text):
+                continue
+            ending = f"ended with {error.returncode}"
+            if error.returncode == _TIMED_OUT:
+                ending = f"was ended after {limit_s(nodes):.0f} s: libvirtd may hang"
+            raise ProviderError(
+                f"vagrant up {ending}\n{_last_lines(text)}\n  log: {log}", hint="./invoke doctor"
+            ) from error
+        return
 
 
-def _read_last_lines(log: Path, started_at: int) -> str:
-    """Return the last lines of a log, from the byte on where this run began.
+def _run_up(directory: Path, nodes: Sequence[str], log: Path) -> None:
+    stream = vagrant.make_file_cm(str(log))
+    machine = _Vagrant(
+        root=str(directory),
+        env=environment(directory),
+        out_cm=stream,
+        err_cm=stream,
+    )
+    machine.limit_s = limit_s(nodes)
+    machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
+
+
+def _read_from(log: Path, started_at: int) -> str:
+    """Return a log from the byte on where a run began."""
+    with log.open("rb") as stream:
+        stream.seek(started_at)
+        return stream.read().decode("utf-8", "replace")
+
+
+def _last_lines(text: str) -> str:
+    """Return the last lines of a run's log.
 
     Without where in Ruby's files it happened: libvirt's own words come above all that.
     """
-    with log.open("rb") as stream:
-        stream.seek(started_at)
-        text = stream.read().decode("utf-8", "replace")
     lines = [line for line in text.rstrip().splitlines() if not _BACKTRACE.match(line)]
     return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
 

@@ -121,6 +121,32 @@ def test_a_failure_shows_libvirt_s_words_and_not_where_in_ruby_they_were_said(
     assert "vm_action.rb" not in caught.value.message
 
 
+class Vanishing(FakeVagrant):
+    """Vagrant while other labs are destroyed: it fails so many times."""
+
+    times = 0
+
+    def up(self, **asked: object) -> None:
+        type(self).times -= 1
+        self.fails = subprocess.CalledProcessError(1, ["vagrant"]) if self.times >= 0 else None
+        super().up(**asked)
+
+
+@pytest.mark.parametrize(("times", "is_up"), [(0, True), (2, True), (3, False)])
+def test_another_labs_network_may_go_meanwhile(
+    log: Path, monkeypatch: pytest.MonkeyPatch, *, times: int, is_up: bool
+) -> None:
+    words = b"Call to virNetworkGetXMLDesc failed: Network not found: no network with matching uuid"
+    fake = type("Fake", (Vanishing,), {"made": [], "times": times, "says": words + b"\n"})
+    monkeypatch.setattr(vagrant, "_Vagrant", fake)
+    if is_up:
+        vagrant.up(log.parent.parent, ["a"], log=log)
+        assert len(fake.made) == times + 1
+    else:
+        with pytest.raises(ProviderError, match="Network not found"):
+            vagrant.up(log.parent.parent, ["a"], log=log)
+
+
 def test_a_failure_before_the_first_word_does_not_show_yesterday_s(
     fake: type[FakeVagrant], log: Path
 ) -> None:
