@@ -126,7 +126,7 @@ def _all_active(*units: str) -> str:
 def _start(lab: Lab, node: Node, place: CloudPlace) -> Step:
     # The bridges first: whoever can't have them should be told here.
     restarts = [f"systemctl restart {unit}" for unit in backend_of(lab).below_bridges]
-    restarts.append(f"systemctl restart {names.BRIDGES}")
+    restarts.append(_restart_bridges())
     restarts.append(f"systemctl restart --no-block {' '.join(services.targets(place))}")
     return Step(
         node=node.name,
@@ -134,6 +134,13 @@ def _start(lab: Lab, node: Node, place: CloudPlace) -> Step:
         command=" && ".join(restarts),
         user="root",
     )
+
+
+def _restart_bridges() -> str:
+    """Return a command that tells why bridges failed, and tries once more, as the unit does."""
+    told = f"journalctl -q -o cat -n 20 -u {names.BRIDGES}"
+    again = f"{{ {told}; sleep 5; systemctl start {names.BRIDGES}; }}"
+    return f"{{ systemctl restart {names.BRIDGES} || {again} || {{ {told}; false; }}; }}"
 
 
 def _wait_for_services(lab: Lab, node: Node, place: CloudPlace) -> Step:
