@@ -88,7 +88,7 @@ def bench_cloud(
     from stacklab.workflow.check import checking
     from stacklab.workflow.cloud import client, smoke
     from stacklab.workflow.lab import ending, up
-    from stacklab.workflow.lab.kinds import read_kind
+    from stacklab.workflow.lab.kinds import as_on_host, read_kind
     from stacklab.workflow.stack import stack
 
     kind = read_kind(as_)
@@ -96,6 +96,8 @@ def bench_cloud(
         lab = load(lab_file(name))
         if kind is not None:
             lab = lab.all_as(kind)
+        # Its answer files are those of this host's kernel, as lab.up has them.
+        lab = as_on_host(context, lab)
         client.prepare_venv(context)
         cycle = bench_cloud.CloudCycle(
             bring_up=lambda: up.up(context, lab, checks=False, with_stack=False, is_cold=True),
