@@ -15,8 +15,7 @@ stable/2025.2, docker/base/start.sh, whose shell splits the command at blanks.
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +94,7 @@ class Container:
 
         Raises NodeError for words with blanks, and for a container that kolla did not make.
         """
-        config = self._config()
-        if config is None:
-            raise NodeError(f"the container {self.name} has no config.json of kolla's")
+        config = self._own_config()
         for word in (*variables, *arguments):
             if word.split() != [word]:
                 raise NodeError(f"a container can't be given a value with blanks: {word}")
@@ -117,10 +114,14 @@ class Container:
 
     def refuse_unusable(self) -> None:
         """Raise NodeError for a container that `change` could not change."""
+        _read_config(self._own_config())
+
+    def _own_config(self) -> Path:
+        """Return the config.json on the node; raises NodeError where the container has none."""
         config = self._config()
         if config is None:
             raise NodeError(f"the container {self.name} has no config.json of kolla's")
-        _read_config(config)
+        return config
 
     def _config(self) -> Path | None:
         """Return the config.json on the node; None where the container has none."""
@@ -150,14 +151,6 @@ def container_of(argv: Sequence[str]) -> Container | None:
     if len(argv) < 4 or Path(argv[0]).name not in _ENGINES or list(argv[1:3]) != ["start", "-a"]:
         return None
     return Container(argv[0], argv[3])
-
-
-def variables_of(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the variables that lines of a unit file set, each NAME=VALUE."""
-    for line in lines:
-        key, _, value = line.partition("=")
-        if key == "Environment":
-            yield from (word.replace("%%", "%") for word in shlex.split(value))
 
 
 def _inspect(engine: str, name: str) -> dict[str, Any]:

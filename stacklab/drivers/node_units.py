@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stacklab.drivers.node_calls import NodeError, call
-from stacklab.drivers.node_containers import Container, container_of, variables_of
+from stacklab.drivers.node_containers import Container, container_of
 
 HOOKED = "stacklab-debug.conf"  # its processes listen for a debugger
 # Drop-ins that give a unit variables, by the word for what they are for:
@@ -270,7 +270,7 @@ def _change_container(unit: Unit) -> None:
         if line.startswith(ARGUMENTS)
         for word in line.removeprefix(ARGUMENTS).split()
     ]
-    unit.container.change(list(variables_of(lines)), arguments)
+    unit.container.change(list(_variables_of(lines)), arguments)
 
 
 def restart(names: Sequence[str]) -> None:
@@ -318,6 +318,14 @@ def last_words(name: str) -> str:
 def environment_line(variables: Sequence[str]) -> str:
     """Return the line of a unit file that sets variables, each NAME=VALUE."""
     return "Environment=" + " ".join(quote(variable) for variable in variables)
+
+
+def _variables_of(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the variables that such lines set; all other lines are left out."""
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key == "Environment":
+            yield from (word.replace("%%", "%") for word in shlex.split(value))
 
 
 def quote(word: str) -> str:

@@ -21,8 +21,8 @@ from stacklab import files
 from stacklab.errors import ProviderError, ToolNotFound
 
 _TAIL_LINES = 12
-# vagrant-libvirt, network_util.rb: it lists all of the host's networks, and asks each for its XML. One
-# of another lab that is destroyed meanwhile ends it.
+# vagrant-libvirt, network_util.rb: it lists all of the host's networks, and asks each for its XML.
+# One of another lab that is destroyed meanwhile ends it.
 _VANISHED = re.compile(r"Network not found|no network with matching")
 _TRIES = 3
 _BACKTRACE = re.compile(r"\s*(?:from )?/\S+:\d{1,6}:in [`']")
