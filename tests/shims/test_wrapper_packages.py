@@ -138,6 +138,17 @@ def test_a_newer_python_beside_an_old_one_is_used(world: World) -> None:
     assert world.invoke("x").returncode == 0
 
 
+def test_what_libvirtd_is_started_below_is_asked_for_where_systemd_does_not_start_it(
+    world: World,
+) -> None:
+    world.lacks("tini")
+    assert "about to install with apt-get: tini\n" in world.invoke("x").stderr
+    world.lacks("tini")
+    (world.root / "systemd").mkdir()
+    done = world.invoke("x")
+    assert (done.returncode, "tini" in done.stderr) == (0, False)
+
+
 @pytest.mark.parametrize("ci", ["", "true"])
 def test_what_tests_need_is_installed_when_they_are_asked_for(world: World, ci: str) -> None:
     world.can_get_what_tests_need()

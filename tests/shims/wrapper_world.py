@@ -44,6 +44,7 @@ TOOLS = (
     "setpriv",
     "openssl",
     "zstd",
+    "tini",
     "blkid",
     "nsenter",
     "unshare",

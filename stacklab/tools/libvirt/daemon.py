@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import grp
 import os
+import shlex
+import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -16,6 +18,8 @@ _SOCKET = Path("/run/libvirt/libvirt-sock")
 _KVM = Path("/dev/kvm")
 _UDEV = Path("/run/udev/control")
 _SYSTEMD = Path("/run/systemd/system")
+_LOG = Path("/var/log/libvirt/libvirtd.log")  # where `libvirtd -d` writes, too
+_DAEMON = ("libvirtd", "-d")
 _LIMIT_S = 20.0
 _POLL_S = 0.2
 _GROUP_MAY_USE = 0o060  # read and write, which opening /dev/kvm takes
@@ -49,7 +53,9 @@ def ensure(
 
 
 def _start_daemons(runner: Runner) -> None:
-    for argv in _start_commands():
+    has_reaper = shutil.which("tini") is not None
+    libvirtd = ("sh", "-c", _below_a_reaper()) if has_reaper else _DAEMON
+    for argv in _commands(libvirtd):
         # virtlogd refuses to start twice, with code 1, and that is fine.
         ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
         command = Command(
@@ -67,21 +73,34 @@ def _wait_until_reachable(why_unreachable: Callable[[], str | None]) -> None:
     while why is not None:
         if time.monotonic() > deadline:
             what = f"libvirtd was started, but does not answer after {_LIMIT_S:.0f} s: {why}"
-            raise ProviderError(what, hint="./invoke doctor")
+            raise ProviderError(what, hint=f"tail {_LOG}; ./invoke doctor")
         time.sleep(_POLL_S)
         why = why_unreachable()
 
 
-def _start_commands() -> tuple[tuple[str, ...], ...]:
+def _commands(libvirtd: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     if _SYSTEMD.is_dir():
         return (as_root(("systemctl", "start", "libvirtd")),)
     # virtlogd first: libvirtd starts no domain without it.
-    return (as_root(("virtlogd", "-d")), as_root(("libvirtd", "-d")))
+    return (as_root(("virtlogd", "-d")), as_root(libvirtd))
+
+
+def _below_a_reaper() -> str:
+    """Return the line of shell that starts libvirtd as the child of a process that reaps.
+
+    A QEMU that has ended is there until its parent reaps it, and `virDomainDestroy` waits for
+    that, 200 ms at a time. Its parent would be PID 1, which in a container may be anything: one
+    here looks every two seconds, and one that never reaps makes each destroy fail.
+    """
+    log = shlex.quote(str(_LOG))
+    start = "setsid --fork tini -s -- libvirtd"
+    # The log alone is root's: libvirtd's umask makes the files that dnsmasq's user has to read.
+    return f"(umask 077; : >>{log}); exec {start} </dev/null >>{log} 2>&1"
 
 
 def how_to_start() -> str:
     """Return what to type to start libvirtd."""
-    return "; ".join(" ".join(argv) for argv in _start_commands())
+    return "; ".join(" ".join(argv) for argv in _commands(_DAEMON))
 
 
 def how_to_restart() -> str:
