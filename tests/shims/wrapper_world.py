@@ -44,6 +44,7 @@ TOOLS = (
     "setpriv",
     "openssl",
     "zstd",
+    "setfacl",
     "tini",
     "blkid",
     "nsenter",

@@ -16,7 +16,14 @@ from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
-from stacklab.providers.libvirt import console, disks, further_disks, machines, starting
+from stacklab.providers.libvirt import (
+    console,
+    disk_access,
+    disks,
+    further_disks,
+    machines,
+    starting,
+)
 from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
@@ -189,7 +196,14 @@ class LibvirtProvider:
             declared = lab.network(network.name)
             xml = libvirt_xml.network(lab, declared, network.uuid, name=network.libvirt_name)
             self.libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
+        self._close_disks()
         self.libvirt.ensure_pool(self.pool, self._site.host.volumes)
+
+    def _close_disks(self) -> None:
+        host = self._site.host
+        qemu_uid = libvirt_xml.qemu_uid(self.libvirt.capabilities())
+        for why in disk_access.close(self._site.runner, (host.volumes, host.snapshots), qemu_uid):
+            self._leave_note(why)
 
     def nic_plug(self, lab: Lab, record: LabRecord) -> LibvirtNicPlug:
         """See PlugsNics.nic_plug."""

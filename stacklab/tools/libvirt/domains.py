@@ -38,6 +38,14 @@ class Libvirt(Connection):
         | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
 
+    # --- the host
+
+    @within(LOOK_S)
+    def capabilities(self) -> str:
+        """Return what QEMU and this host's processor can do, in libvirt's XML."""
+        with libvirt_errors("reading what this host can do"):
+            return str(self._connection.getCapabilities())
+
     # --- domains
 
     @within(LOOK_S)

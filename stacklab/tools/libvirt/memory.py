@@ -66,12 +66,6 @@ class LibvirtMemory(Libvirt):
             number = self._connection.getVersion()
         return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
-    @within(LOOK_S)
-    def capabilities(self) -> str:
-        """Return what QEMU and this host's processor can do, in libvirt's XML."""
-        with libvirt_errors("reading what this host can do"):
-            return str(self._connection.getCapabilities())
-
 
 def _read_definition(domain: Any) -> str:
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE

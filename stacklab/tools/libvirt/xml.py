@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,6 +100,13 @@ def host_cpu(capabilities: str) -> tuple[str, ...]:
     top = ET.fromstring(capabilities)
     features = [element.get("name", "") for element in top.iterfind("host/cpu/feature")]
     return (top.findtext("host/cpu/model", ""), *sorted(features))
+
+
+def qemu_uid(capabilities: str) -> int:
+    """Return the id of the user as whom libvirt starts QEMU; 0 where it names none."""
+    label = ET.fromstring(capabilities).findtext("host/secmodel[model='dac']/baselabel", "")
+    user = re.fullmatch(r"\+(\d{1,10}):\+\d{1,10}", label)
+    return int(user[1]) if user else 0
 
 
 def machine_types(capabilities: str) -> frozenset[str]:

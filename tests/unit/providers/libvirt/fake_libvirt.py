@@ -47,6 +47,9 @@ class FakeLibvirt:
     def close(self) -> None:
         self.calls.append(("close",))
 
+    def capabilities(self) -> str:
+        return "<capabilities/>"
+
     def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name
         self._looks.pop(uuid, None)  # of a domain of the same UUID that was shut down before

@@ -125,3 +125,21 @@ def test_a_save_file_s_word_on_what_lies_below_its_disks_is_dropped() -> None:
     </devices></domain>"""
     disks = list(ET.fromstring(libvirt_xml.without_backing_stores(xml)).iterfind("devices/disk"))
     assert [[child.tag for child in disk] for disk in disks] == [["source", "target"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("secmodel", "uid"),
+    [
+        (
+            "<secmodel><model>apparmor</model><doi>0</doi></secmodel>"
+            "<secmodel><model>dac</model><doi>0</doi>"
+            "<baselabel type='kvm'>+64055:+109</baselabel></secmodel>",
+            64055,
+        ),
+        ("<secmodel><model>dac</model><baselabel type='qemu'>+0:+0</baselabel></secmodel>", 0),
+        ("<secmodel><model>selinux</model><baselabel>system_u:x</baselabel></secmodel>", 0),
+        ("", 0),
+    ],
+)
+def test_qemus_user_is_read_from_what_libvirt_says_of_the_host(secmodel: str, uid: int) -> None:
+    assert libvirt_xml.qemu_uid(f"<capabilities><host>{secmodel}</host></capabilities>") == uid
