@@ -17,7 +17,7 @@ from stacklab.errors import LabError
 from stacklab.images import root
 from stacklab.model.lab import Lab
 from stacklab.process.command import as_root
-from stacklab.tools import knock
+from stacklab.tools.network import knock
 from stacklab.workflow import base_image as base
 from stacklab.workflow.context import Context
 from stacklab.workflow.nodes.wait import banner

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.host_network import HostFirewallRule
 from stacklab.providers.node_view import NICView, View
-from stacklab.tools.knock import Door
+from stacklab.tools.network.knock import Door
 
 _RULES_SHOWN = 12
 # A rule that a packet from this host to a node meets. libvirt's own chains of FORWARD are for

@@ -8,7 +8,7 @@ from pathlib import Path
 from stacklab.model.host_network import HostFirewallRule, Lease, Link, Neighbour, Plug, Route
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
-from stacklab.tools.knock import Knock
+from stacklab.tools.network.knock import Knock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 from tests.contract.pair_scripts import (
     MARK,
     OLD_FPING,

@@ -19,7 +19,7 @@ import pytest
 
 from stacklab.checks.impairments import measuring, verdicts
 from stacklab.model.lab import Impairment
-from stacklab.tools import ebtables, tc
+from stacklab.tools.network import ebtables, tc
 from tests.unit.checks.impairments.said import impaired
 
 PROGRAMS = ("ip", "tc", "fping", "ebtables")

@@ -32,8 +32,9 @@ from stacklab.nodes.session import Reply
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.stages import step_log
-from stacklab.tools import console, fping, qcow2, ssh, tc
+from stacklab.tools import console, qcow2, ssh
 from stacklab.tools.libvirt import save_file
+from stacklab.tools.network import fping, tc
 from stacklab.workflow import answers, masking
 from stacklab.workflow.cloud import departed, smoke
 from stacklab.workflow.logs import node as logs_node

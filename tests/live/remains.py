@@ -11,7 +11,7 @@ from pathlib import Path
 from stacklab.paths import HostPaths
 from stacklab.providers import registry
 from stacklab.providers.containers.handles import is_container
-from stacklab.tools import iptables
+from stacklab.tools.network import iptables
 from tests.live.labs import HOME
 
 # The names of all containers that were ever on record, to see that nothing of them is left.

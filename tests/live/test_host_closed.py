@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.tools import iptables
+from stacklab.tools.network import iptables
 from tests.live.labs import MINI, as_kind
 from tests.live.remains import host_firewall, left_of
 from tests.live.typed import Stacklab

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stacklab.tools import knock
-from stacklab.tools.knock import Door
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Door
 
 
 @pytest.fixture

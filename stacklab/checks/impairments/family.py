@@ -15,7 +15,7 @@ from stacklab.checks.impairments.measuring import MOST_PEERS, loss_of
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, checks_of_kind
 from stacklab.model.lab import NIC, Impairment, Lab, Node
 from stacklab.nodes.protocol import Answer, Part, Phase
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 
 _SURVIVORS_MIN = 0.05  # with fewer replies than that, a round trip can't be told
 

@@ -22,7 +22,7 @@ from stacklab.checks.impairments.measuring import (
 from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.nodes.protocol import NOT_FOUND, Answer
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 
 MOST_MS_LATE, MOST_SHARE_LATE = 5.0, 0.10  # what an emulated CPU adds to a round trip
 MOST_MS_EARLY, MOST_SHARE_EARLY = 0.3, 0.02

@@ -13,7 +13,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, Layer
 from stacklab.installers import name_nic
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import Answer, Part
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 _Job = TypeVar("_Job")
 

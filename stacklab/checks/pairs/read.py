@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 KEY = "ssh-ed25519"
 _DIGITS = 6  # a longer number is not one that we sent

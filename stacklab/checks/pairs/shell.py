@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from stacklab.nodes.protocol import Part, Phase
-from stacklab.tools import fping, ssh
+from stacklab.tools import ssh
+from stacklab.tools.network import fping
 
 PINGS, SOURCES, NAMES, LOGINS = "pairs.ping", "pairs.source", "pairs.names", "pairs.logins"
 

@@ -15,7 +15,8 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdic
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.holder import is_made_of
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer
-from stacklab.tools import fping, ssh
+from stacklab.tools import ssh
+from stacklab.tools.network import fping
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckResult]:

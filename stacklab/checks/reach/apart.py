@@ -10,7 +10,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdic
 from stacklab.errors import ToolError
 from stacklab.model.lab import Lab
 from stacklab.process.command import Command, Runner
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 
 def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckResult]:

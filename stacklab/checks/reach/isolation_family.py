@@ -30,7 +30,7 @@ from stacklab.checks.result import (
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.model.stack import Mirrors
 from stacklab.nodes.protocol import NOT_FOUND, Answer, Part
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 SEPARATE = "isolation.separate"  # the part
 _NAMED = 3  # of those reached: more would not tell more

@@ -9,7 +9,7 @@ from stacklab.checks.impairments import ways
 from stacklab.errors import ToolError
 from stacklab.model.lab import Lab
 from stacklab.process.command import Command, Runner
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 _PATIENCE_MS = 800
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from stacklab.errors import LabError
-from stacklab.tools import knock
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Door, Knock
 
 _POLL_S = 0.1
 _PIECE_S = 0.2  # between two looks at what else may have happened; Ctrl-C ends each

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from stacklab.checks.impairments.measuring import loss_of, round_trip_ms
 from stacklab.model.lab import NIC, Lab, Node
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 
 # One fping in the background, as `measuring.ping_part` writes it: its count, its addresses.
 _FPING = re.compile(r"fping -q -c (\d+) .*?((?: \d+\.\d+\.\d+\.\d+)+) &")

@@ -16,8 +16,8 @@ from stacklab.providers.containers.machines import Machines
 from stacklab.providers.libvirt.evidence import DomainFacts, LibvirtLooker
 from stacklab.providers.libvirt.handles import LibvirtNetwork
 from stacklab.record import LabRecord
-from stacklab.tools.knock import Knock
 from stacklab.tools.libvirt.domains import Libvirt
+from stacklab.tools.network.knock import Knock
 
 _IS_ON = (NodeState.RUNNING, NodeState.PAUSED)
 

@@ -17,11 +17,11 @@ from stacklab.providers.evidence import cause, lines
 from stacklab.providers.libvirt.handles import LibvirtNetwork, domain_name, network_of, node_of
 from stacklab.providers.node_view import NICView, NodeEvidence, View
 from stacklab.record import LabRecord
-from stacklab.tools import knock
 from stacklab.tools.console import tail
 from stacklab.tools.host import net as host_net
-from stacklab.tools.knock import Knock
 from stacklab.tools.libvirt.domains import Libvirt
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Knock
 
 _RUN = Path("/run/libvirt/network")
 _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")

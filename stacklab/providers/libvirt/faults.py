@@ -17,9 +17,9 @@ from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.libvirt import disks
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord
-from stacklab.tools import ebtables
 from stacklab.tools.libvirt import faults as libvirt_faults
 from stacklab.tools.libvirt.domains import Libvirt
+from stacklab.tools.network import ebtables
 
 _LET_GO_S = 20.0  # a kernel under load, or an emulated one, takes seconds
 _POLL_S = 0.25

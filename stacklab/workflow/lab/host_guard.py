@@ -23,10 +23,11 @@ from stacklab.model.lab import Lab
 from stacklab.model.stack import Mirrors
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command, as_root
-from stacklab.tools import bounded, iptables
+from stacklab.tools import bounded
 from stacklab.tools.host import git_daemon
 from stacklab.tools.host.mirrors import host_mirrors
-from stacklab.tools.iptables import HostPort
+from stacklab.tools.network import iptables
+from stacklab.tools.network.iptables import HostPort
 from stacklab.workflow.context import Context
 
 _LIMIT_S = 30.0

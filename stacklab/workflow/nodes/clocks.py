@@ -17,7 +17,8 @@ from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
-from stacklab.tools import bounded, ssh, tc
+from stacklab.tools import bounded, ssh
+from stacklab.tools.network import tc
 
 _ENOUGH_S = 0.2  # of two nodes, each this near the host's clock, none fails its check
 _LOOKS = 3  # what is heard late makes a clock seem to be behind, so it is set again

@@ -18,7 +18,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 from stacklab.workflow.context import Context
 
 _LIMIT_S = 60.0

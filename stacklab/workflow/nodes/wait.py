@@ -16,9 +16,9 @@ from stacklab.paths import LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Evidence, Provider, Resets
 from stacklab.record import LabRecord
-from stacklab.tools import knock
 from stacklab.tools.console import tail
-from stacklab.tools.knock import Door
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Door
 from stacklab.workflow import masking
 
 _POLL_S = 0.25

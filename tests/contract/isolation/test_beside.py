@@ -9,8 +9,8 @@ import pytest
 from stacklab.checks.family import Facts
 from stacklab.checks.reach import beside_family
 from stacklab.checks.result import CheckResult, CheckStatus, Reason
-from stacklab.tools import iptables
-from stacklab.tools.iptables import HostPort
+from stacklab.tools.network import iptables
+from stacklab.tools.network.iptables import HostPort
 from tests.contract.isolation.segments import LAB, WORLD, Segments, needs_namespaces
 
 pytestmark = needs_namespaces

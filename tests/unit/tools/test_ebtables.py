@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stacklab.tools import ebtables
+from stacklab.tools.network import ebtables
 
 
 def test_what_is_cut_is_healed_whole() -> None:

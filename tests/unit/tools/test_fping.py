@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.tools import fping
+from stacklab.tools.network import fping
 
 # As Debian 12's fping 5.1 writes it (stderr): padded names, a lost target, a target given twice.
 RECORDED = """\

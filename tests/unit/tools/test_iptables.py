@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from stacklab.tools import iptables
-from stacklab.tools.iptables import HostPort
+from stacklab.tools.network import iptables
+from stacklab.tools.network.iptables import HostPort
 
 CHAIN = iptables.chain_of("trio")
 WAY = f"-A INPUT -j {CHAIN}"

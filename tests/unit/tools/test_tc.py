@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 
 NIC1 = NIC(
     network="wan",

@@ -25,9 +25,9 @@ from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers.libvirt import provider as libvirt_provider
-from stacklab.tools import knock
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Door, Knock
 from stacklab.workflow import placing
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context

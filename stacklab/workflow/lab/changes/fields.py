@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 
 from stacklab.model.lab import NIC, Impairment, Network, Node, NodeKind
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 from stacklab.workflow.lab.changes.change import Change, Cost, Subject
 
 # What a node's field costs; all others cost a rebuild. `name` tells which node it is.

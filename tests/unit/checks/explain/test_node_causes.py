@@ -7,7 +7,7 @@ from stacklab.checks.explain.scene import UNSEEN
 from stacklab.checks.result import CheckKind, CheckStatus
 from stacklab.model.cause import CauseKind
 from stacklab.model.state import NodeState
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network.knock import Door, Knock
 from tests.unit.checks.explain.sites import PING, SILENT, SSH, Site
 
 

@@ -12,7 +12,7 @@ from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.nodes.protocol import NOT_FOUND, Answer, Said
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 from tests.unit.checks.impairments.said import FACTS, WAN, impaired, of
 
 PEER = "10.20.0.12"

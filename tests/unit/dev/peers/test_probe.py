@@ -12,7 +12,7 @@ from stacklab.dev.peers.probe import Probe
 from stacklab.dev.peers.race import Start
 from stacklab.errors import CommandFailed, LabError
 from stacklab.process import Command, Result
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network.knock import Door, Knock
 
 OPEN = Knock(door=Door.OPEN, said="SSH-2.0-OpenSSH_9.2")
 REFUSED = Knock(door=Door.REFUSED, said="Connection refused")

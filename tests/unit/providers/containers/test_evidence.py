@@ -19,7 +19,7 @@ from stacklab.providers.containers.handles import container_of
 from stacklab.providers.containers.machines import Machines
 from stacklab.providers.node_view import NodeEvidence
 from stacklab.tools.host import cgroups
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.providers.containers.fake_machines import DOWN, MIXED, UP, FakeMachines
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt

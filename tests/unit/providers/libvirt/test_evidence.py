@@ -17,7 +17,7 @@ from stacklab.providers import registry
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.node_view import NodeEvidence, View
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt

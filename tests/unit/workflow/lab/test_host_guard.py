@@ -10,7 +10,7 @@ from stacklab.errors import CommandFailed, ProviderError, ToolNotFound
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Mirrors, Proxy
 from stacklab.process import Command, Result
-from stacklab.tools import iptables
+from stacklab.tools.network import iptables
 from stacklab.workflow.lab import ending, host_guard
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost

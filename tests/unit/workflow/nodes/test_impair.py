@@ -10,7 +10,7 @@ import pytest
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.process import Command, Result
-from stacklab.tools import tc
+from stacklab.tools.network import tc
 from stacklab.workflow.nodes.impair import impair
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.nodes import fake_session

@@ -17,8 +17,8 @@ from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.node_view import NodeEvidence
 from stacklab.record import LabRecord
-from stacklab.tools import knock
-from stacklab.tools.knock import Door, Knock
+from stacklab.tools.network import knock
+from stacklab.tools.network.knock import Door, Knock
 from stacklab.workflow.nodes import wait
 from stacklab.workflow.nodes.wait import Waiter
 from tests.unit.checks.fake_lab import make_lab

@@ -1,0 +1,1 @@
+"""Programs that make, close and measure ways through the network: argv and parsers."""
