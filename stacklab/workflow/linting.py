@@ -128,7 +128,7 @@ def _expand(paths: Sequence[Path]) -> list[Path]:
 
 def _read_stdin() -> bytes:
     """Return what comes from stdin, up to a little more than an answer file may have."""
-    from stacklab.lint.read import LIMIT
+    from stacklab.lint.readers.read import LIMIT
 
     return sys.stdin.buffer.read(LIMIT + 1)
 

@@ -19,9 +19,9 @@ from stacklab.installers.devstack.lint.linting import LOCALRC as DEVSTACK_LOCALR
 from stacklab.installers.kolla.lint.linting import FILES as KOLLA_FILES
 from stacklab.installers.opensdn.lint.linting import INSTANCES
 from stacklab.installers.packstack.lint.linting import ANSWERS
-from stacklab.lint import read
 from stacklab.lint.kinds import FileKind
 from stacklab.lint.near import Near
+from stacklab.lint.readers import read
 from stacklab.lint.scope import Scope, Source
 
 HEAD = "[[local|localrc]]\n"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.installers.devstack.lint import localrc
-from stacklab.lint import shell
+from stacklab.lint.readers import shell
 from stacklab.lint.scope import Scope, Source
 from tests.lint.scripts import SCRIPTS
 

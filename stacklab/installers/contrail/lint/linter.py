@@ -11,10 +11,10 @@ from stacklab.installers.contrail.lint.names import NAMES
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules import shell_rules
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
+from stacklab.lint.readers import shell
 from stacklab.lint.scope import Scope, Source
 
 _SH = "Juniper/contrail-installer@cfe0fc0:contrail.sh"

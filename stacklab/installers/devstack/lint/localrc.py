@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.service_list import Services, find_services
-from stacklab.lint import shell
+from stacklab.lint.readers import shell
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import NetworkingMode
 

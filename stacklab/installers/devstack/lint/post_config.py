@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.near import Near
+from stacklab.lint.readers import shell
 
 _META = "openstack/devstack@493835a:inc/meta-config"
 _MERGE = f"{_META}: merge_config_file"

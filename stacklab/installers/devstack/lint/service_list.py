@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stacklab.lint import shell
+from stacklab.lint.readers import shell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 
 from stacklab.installers.kolla.lint import inventory, linter
 from stacklab.installers.kolla.lint.read import GlobalsFile
-from stacklab.lint import yaml_tree
 from stacklab.lint.finding import Finding
 from stacklab.lint.kinds import LintedFile
-from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.lint.readers import yaml_tree
+from stacklab.lint.readers.yaml_tree import YamlEntry
 
 
 def check(files: Sequence[LintedFile]) -> Iterator[Finding]:

@@ -13,11 +13,11 @@ from stacklab.installers.kolla.lint import variables as kolla_variables
 from stacklab.installers.kolla.lint import volumes as kolla_volumes
 from stacklab.installers.kolla.lint.names import known_names
 from stacklab.installers.kolla.lint.read import YES, GlobalsFile
-from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import yaml_tree
+from stacklab.lint.readers.yaml_tree import YamlEntry
 from stacklab.lint.scope import Scope, Source
-from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.stack import Installer
 from stacklab.words import nearest
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
-from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.lint.readers.yaml_tree import YamlEntry
 from stacklab.model.lab import Lab, Network
 from stacklab.words import nearest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stacklab.installers.kolla.lint.names import KnownNames
+from stacklab.lint.readers.yaml_tree import YamlEntry
 from stacklab.lint.scope import Scope
-from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.lab import Network
 from stacklab.model.release import Release
 

@@ -9,7 +9,7 @@ from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.lint.readers.yaml_tree import YamlEntry
 
 _AT = "kolla-ansible@stable/2025.2"
 RULES = (

@@ -8,10 +8,10 @@ from ipaddress import IPv4Address
 
 from stacklab.installers.opensdn.lint.instances import is_ipv4
 from stacklab.installers.opensdn.lint.read import Instances
-from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.lint.yaml_tree import YamlEntry, line_of
+from stacklab.lint.readers import yaml_tree
+from stacklab.lint.readers.yaml_tree import YamlEntry, line_of
 from stacklab.model.release import Release
 from stacklab.words import nearest
 

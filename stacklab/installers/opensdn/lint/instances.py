@@ -10,7 +10,7 @@ from stacklab.installers.opensdn.lint.read import Instances
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.yaml_tree import YamlEntry, line_of
+from stacklab.lint.readers.yaml_tree import YamlEntry, line_of
 from stacklab.model.lab import Lab
 from stacklab.words import nearest
 

@@ -12,7 +12,7 @@ from stacklab.installers.opensdn.lint.read import Instances
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.lint.readers.yaml_tree import YamlEntry
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "opensdn" / "names.yaml"

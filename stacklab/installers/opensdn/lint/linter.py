@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from stacklab import releases
 from stacklab.installers.opensdn.lint import cloud, instances, keys
 from stacklab.installers.opensdn.lint.read import Instances
-from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import yaml_tree
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stacklab.lint.readers.yaml_tree import YamlEntry
 from stacklab.lint.scope import Scope
-from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.release import Release
 
 

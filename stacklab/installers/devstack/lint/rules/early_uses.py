@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from stacklab.installers.devstack.lint.known import every_variable as known_variables
 from stacklab.installers.devstack.lint.localrc import ENVIRONMENT, PRESET, Localrc
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.near import Near
+from stacklab.lint.readers import shell
 
 RULES = (
     rule(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import shell
 from stacklab.model.release import Release
 
 _COMMON = "openstack/devstack@493835a:functions-common"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import shell
 from stacklab.model.release import Release
 
 _COMMON = "openstack/devstack@493835a:functions-common"

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint.localrc import SWITCHES, Localrc
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import shell
 
 _BASH = "bash(1)"
 RULES = (

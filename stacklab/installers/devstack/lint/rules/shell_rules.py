@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules import early_uses, shell_commands
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers import shell
 
 _BASH = "bash(1)"
 RULES = (

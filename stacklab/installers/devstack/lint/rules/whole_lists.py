@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.lint import shell
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
+from stacklab.lint.readers import shell
 
 _STACKRC = "openstack/devstack@493835a:stackrc"
 RULES = (

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from stacklab.lint.shell_words import ASSIGNMENT, Unclosed, UnclosedError, Word, tokens
+from stacklab.lint.readers.shell_words import ASSIGNMENT, Unclosed, UnclosedError, Word, tokens
 
 __all__ = (
     "Assignment",
