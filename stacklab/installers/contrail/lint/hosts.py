@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.installers.devstack.lint.rules.addresses import is_loopback
+from stacklab.installers.devstack.lint.rules.networks.addresses import is_loopback
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 

@@ -6,12 +6,8 @@ from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.rules import (
-    addresses,
-    backends,
-    devices,
     names,
     plugins,
-    ranges,
     secrets,
     servers,
     services,
@@ -21,6 +17,7 @@ from stacklab.installers.devstack.lint.rules import (
     whole_lists,
     words,
 )
+from stacklab.installers.devstack.lint.rules.networks import addresses, backends, devices, ranges
 from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Scope, Source
 
