@@ -13,7 +13,7 @@ from typing import Protocol
 from stacklab.paths import LabPaths
 from stacklab.process.command import Runner
 from stacklab.providers.containers import layers
-from stacklab.providers.libvirt import overlays
+from stacklab.providers.libvirt.storage import overlays
 
 
 class FrozenDisks(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.process.runner import SubprocessRunner
-from stacklab.providers.libvirt import disk_access
+from stacklab.providers.libvirt.storage import access
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be other users")
 needs_setfacl = pytest.mark.skipif(shutil.which("setfacl") is None, reason="needs setfacl")
@@ -45,7 +45,7 @@ def runs_as(uid: int, gid: int, *argv: str) -> bool:
 
 
 def close(directory: Path, qemu_uid: int = QEMU) -> list[str]:
-    return disk_access.close(SubprocessRunner(), (directory,), qemu_uid)
+    return access.close(SubprocessRunner(), (directory,), qemu_uid)
 
 
 def test_others_read_no_disk_and_qemu_and_the_group_do(disk: Path) -> None:

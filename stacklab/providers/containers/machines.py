@@ -13,7 +13,7 @@ from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.containers import failures, layers
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.plans import ContainerPlan, NicPlan
-from stacklab.providers.libvirt.disks import remove_seed
+from stacklab.providers.libvirt.storage.disks import remove_seed
 from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")

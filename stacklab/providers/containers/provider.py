@@ -22,9 +22,9 @@ from stacklab.providers.containers.logs import ContainersLogs
 from stacklab.providers.containers.machines import Machines
 from stacklab.providers.containers.snapshots import ContainersSnapshots
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
-from stacklab.providers.libvirt import disks
 from stacklab.providers.libvirt.nic_plug import LibvirtNicPlug
 from stacklab.providers.libvirt.provider import LibvirtProvider
+from stacklab.providers.libvirt.storage import disks
 from stacklab.record import LabRecord
 from stacklab.tools import bounded
 

@@ -22,7 +22,7 @@ from stacklab.process.command import Runner
 from stacklab.providers.containers import layers
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.machines import Machines
-from stacklab.providers.libvirt import disks as node_disks
+from stacklab.providers.libvirt.storage import disks as node_disks
 from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import bounded
 

@@ -14,8 +14,8 @@ from stacklab.model.lab import NIC
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command, Runner, as_root
-from stacklab.providers.libvirt import disks
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
+from stacklab.providers.libvirt.storage import disks
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import faults as libvirt_faults
 from stacklab.tools.libvirt.domains import Libvirt

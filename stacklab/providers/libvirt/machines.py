@@ -10,9 +10,9 @@ from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths, LabPaths
-from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import node_of
 from stacklab.providers.libvirt.nic_plug import source_of
+from stacklab.providers.libvirt.storage import further_disks
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.host.accelerator import Accelerator

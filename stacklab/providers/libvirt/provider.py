@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,43 +15,31 @@ from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
-from stacklab.providers.libvirt import (
-    console,
-    disk_access,
-    disks,
-    further_disks,
-    machines,
-    starting,
-)
+from stacklab.providers.libvirt import console, machines, starting
+from stacklab.providers.libvirt.benches.foreign_things import LibvirtForeignThings
 from stacklab.providers.libvirt.bundles import LibvirtBundles
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
-from stacklab.providers.libvirt.foreign_things import LibvirtForeignThings
 from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
+from stacklab.providers.libvirt.link import LibvirtLink
 from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
 from stacklab.providers.libvirt.nic_plug import LibvirtNicPlug
 from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
+from stacklab.providers.libvirt.storage import access, disks, further_disks
 from stacklab.record import LabRecord
 from stacklab.tools import bounded, vagrant
 from stacklab.tools.console import tail
 from stacklab.tools.libvirt import connection as libvirt_connection
-from stacklab.tools.libvirt import daemon as libvirtd
 from stacklab.tools.libvirt import xml as libvirt_xml
-from stacklab.tools.libvirt.connection import NoAnswer
 from stacklab.tools.libvirt.domains import Libvirt
 from stacklab.tools.libvirt.memory import LibvirtMemory
 
 _POLL_S = 0.1
-# How long a libvirtd that did not answer is not asked again: each wait would cost LOOK_S more.
-_HUNG_FOR_S = 30.0
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT, NodeState.CRASHED)
 
 
 class LibvirtProvider:
-    """See stacklab.providers.contract: Provider, and all capabilities.
-
-    The connection is made when something is asked for, and again when it has died.
-    """
+    """See stacklab.providers.contract: Provider, and all capabilities."""
 
     name = "libvirt"
 
@@ -65,61 +52,27 @@ class LibvirtProvider:
         ask: Callable[[], str | None] = libvirt_connection.why_unreachable,
     ) -> None:
         self._site = site
-        self._connect = connect
         self._connect_memory = connect_memory
-        self._ask = ask
-        self._connection: Libvirt | None = None
-        # Nodes are looked at by several threads, and all should share one connection.
-        self._lock = threading.Lock()
-        self._hung_at: float | None = None
+        self._link = LibvirtLink(site, connect=connect, ask=ask)
 
     # --- the connection
 
     @property
     def libvirt(self) -> Libvirt:
         """The connection to libvirtd, which is started if it is not running."""
-        with self._lock:
-            if self._connection is None or self._connection.is_dead:
-                libvirtd.ensure(self._site.runner, self._ask_unless_hung, self._leave_note)
-                self._connection = self._connect()
-            return self._connection
+        return self._link.libvirt
 
     def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
         """See Provider.why_unreachable."""
-        if start:
-            self.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
-        try:
-            why = self._ask_unless_hung()
-        except NoAnswer as error:
-            hint = error.hint or "./invoke doctor"
-            return Unreachable(service="libvirtd", why=error.message, hint=hint)
-        if why is None:
-            return None
-        # Who may not ask libvirtd would not be helped by a start of it.
-        is_refused = "denied" in why or "auth" in why
-        hint = "./invoke doctor" if is_refused else libvirtd.how_to_start()
-        return Unreachable(service="libvirtd", why=why, hint=hint)
+        return self._link.why_unreachable(start=start)
 
     def close(self) -> None:
         """See Provider.close."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._link.close()
 
-    def _ask_unless_hung(self) -> str | None:
-        """Ask for a connection; raises NoAnswer at once if the last call went unanswered."""
-        if self._hung_at is not None:
-            hung_for_s = time.monotonic() - self._hung_at
-            if hung_for_s < _HUNG_FOR_S:
-                raise NoAnswer(libvirt_connection.LOOK_S)
-        try:
-            return self._ask()
-        except NoAnswer:
-            self._hung_at = time.monotonic()
-            raise
-
-    def _leave_note(self, text: str) -> None:
-        self._site.progress.note("host", text)
+    def libvirt_if_up(self) -> tuple[Libvirt | None, str]:
+        """Return the connection, or None and the reason; starts nothing."""
+        return self._link.libvirt_if_up()
 
     def _show_progress(self, text: str) -> None:
         self._site.progress.say("host", text)
@@ -202,8 +155,8 @@ class LibvirtProvider:
     def _close_disks(self) -> None:
         host = self._site.host
         qemu_uid = libvirt_xml.qemu_uid(self.libvirt.capabilities())
-        for why in disk_access.close(self._site.runner, (host.volumes, host.snapshots), qemu_uid):
-            self._leave_note(why)
+        for why in access.close(self._site.runner, (host.volumes, host.snapshots), qemu_uid):
+            self._site.progress.note("host", why)
 
     def nic_plug(self, lab: Lab, record: LabRecord) -> LibvirtNicPlug:
         """See PlugsNics.nic_plug."""
@@ -326,19 +279,11 @@ class LibvirtProvider:
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """See Provider.status."""
-        libvirt = self._libvirt_that_runs()
+        libvirt = self._link.libvirt_that_runs()
         states = {}
         for node in record.nodes:
             states[node.name] = libvirt.state(self._recorded_node(record, node.name).uuid)
         return states
-
-    def _libvirt_that_runs(self) -> Libvirt:
-        """Return the connection; raises ProviderError where libvirtd would have to be started."""
-        if self._connection is None or self._connection.is_dead:
-            unreachable = self.why_unreachable()
-            if unreachable is not None:
-                raise unreachable.error()
-        return self.libvirt
 
     def reset(self, record: LabRecord, node: str) -> None:
         """See Resets.reset."""
@@ -349,16 +294,6 @@ class LibvirtProvider:
         """See Evidence.looker."""
         libvirt, why_not = self.libvirt_if_up()
         return LibvirtLooker(libvirt, self._site.runner, paths, record, why_no_libvirt=why_not)
-
-    def libvirt_if_up(self) -> tuple[Libvirt | None, str]:
-        """Return the connection, or None and the reason; starts nothing."""
-        unreachable = self.why_unreachable()
-        if unreachable is not None:
-            return None, str(unreachable)
-        try:
-            return self.libvirt, ""
-        except ProviderError as error:
-            return None, error.message
 
     def state_command(self, record: LabRecord, node: str) -> str:
         """See Evidence.state_command."""

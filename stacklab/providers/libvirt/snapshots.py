@@ -18,10 +18,10 @@ from stacklab.model.snapshot import Hardware, SnapshotKind
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
-from stacklab.providers.libvirt import disks as node_disks
-from stacklab.providers.libvirt import overlays
+from stacklab.providers.libvirt.benches.raw_memory import LibvirtRawMemory
 from stacklab.providers.libvirt.handles import LibvirtNode, node_of
-from stacklab.providers.libvirt.raw_memory import LibvirtRawMemory
+from stacklab.providers.libvirt.storage import disks as node_disks
+from stacklab.providers.libvirt.storage import overlays
 from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.record import LabRecord
 from stacklab.tools import bounded

@@ -19,7 +19,7 @@ import pytest
 
 from stacklab import files
 from stacklab.paths import PROJECT
-from stacklab.providers.libvirt import disks
+from stacklab.providers.libvirt.storage import disks
 from tests.live.step_faults import CALLS, Fault, Step, Steps
 
 # libvirt's calls that only look, or are about the connection itself.

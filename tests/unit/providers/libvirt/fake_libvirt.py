@@ -164,7 +164,7 @@ def make_provider(
         ask=lambda: None if libvirt else "no socket",
         connect_memory=lambda: libvirt,  # type: ignore[arg-type,return-value]
     )
-    provider._connection = libvirt  # type: ignore[assignment]
+    provider._link.connection = libvirt  # type: ignore[assignment]
     return provider
 
 

@@ -11,7 +11,7 @@ from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers.foreign_things import HasForeignThings, Things
-from stacklab.providers.libvirt.foreign_things import LibvirtForeignThings
+from stacklab.providers.libvirt.benches.foreign_things import LibvirtForeignThings
 from tests.conftest import FakeRunner
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, make_provider
 

@@ -17,9 +17,9 @@ from stacklab.paths import HostPaths
 from stacklab.process.command import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import registry
-from stacklab.providers.libvirt import disks as node_disks
-from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import node_of
+from stacklab.providers.libvirt.storage import disks as node_disks
+from stacklab.providers.libvirt.storage import further_disks
 from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.record import LabRecord, NodeRecord
 from tests.unit.checks.fake_lab import make_lab

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stacklab.process.command import Command, Runner
-from stacklab.providers.libvirt import disks as node_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
+from stacklab.providers.libvirt.storage import disks as node_disks
 from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import bounded
 from stacklab.tools.libvirt.connection import URI

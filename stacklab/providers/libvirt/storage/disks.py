@@ -13,8 +13,8 @@ from stacklab.model.lab import Node
 from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
 from stacklab.process.command import Command, Runner, as_root
-from stacklab.providers.libvirt import further_disks
 from stacklab.providers.libvirt.handles import LibvirtNode
+from stacklab.providers.libvirt.storage import further_disks
 from stacklab.providers.snapshot_maker import NodeDisks
 from stacklab.tools import qemu_img
 

@@ -1,0 +1,1 @@
+"""What benchmarks compare with: libvirt's own save and restore, and other programs' things."""
