@@ -19,7 +19,9 @@ from typing import Any
 from stacklab import files
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.names import is_lab_name
+from stacklab.paths.project import PROJECT
 
 _VERSION = 2
 _MOMENTS = ("expires_at", "answered_at")

@@ -12,7 +12,7 @@ from stacklab import facts
 from stacklab.errors import LabError
 from stacklab.model.release import Bug, Release, When
 from stacklab.model.stack import Driver, Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"
 # An installer that is not in the table brings its rows in its own folder: <word>/releases.yaml.

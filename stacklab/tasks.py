@@ -26,7 +26,7 @@ from stacklab.cli import (
 )
 from stacklab.cli.framework import glue, usage
 from stacklab.cli.tab import completion
-from stacklab.paths import IS_CHECKOUT
+from stacklab.paths.project import IS_CHECKOUT
 
 streams.prepare()
 usage.give_next_steps()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stacklab.paths import IS_CHECKOUT
+from stacklab.paths.project import IS_CHECKOUT
 
 IN_CHECKOUT = "./invoke"
 # invoke's own options that say whose tasks are meant; each has a value.

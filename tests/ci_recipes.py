@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 DOCS = PROJECT / "docs" / "ci"
 FILES = tuple(sorted(DOCS.glob("*.yml")))

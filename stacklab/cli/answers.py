@@ -15,7 +15,7 @@ from stacklab.cli.framework.session import (
     show,
     show_json,
 )
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 
 
 @task("answers.render")

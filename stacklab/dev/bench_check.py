@@ -26,7 +26,8 @@ from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
 from stacklab.model.stack import NO_INSTALLER, Role, Stack
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 
 SIZES = (3, 10, 25, 50, 100, 200)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 Row = tuple[str, str, str, str]
 Argv = tuple[str, ...]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Runner
 from stacklab.tools.venvs import Venv
 

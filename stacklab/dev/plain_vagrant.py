@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab import files
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command, Runner
 
 _VAGRANTFILE = "plain.Vagrantfile"

@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from stacklab.dev import consumers as venvs
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Runner
 from stacklab.process.runner import SubprocessRunner
 from stacklab.words import plural

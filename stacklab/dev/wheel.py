@@ -12,7 +12,7 @@ from pathlib import Path
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
-# What stacklab.paths finds below PROJECT.
+# What lies below stacklab.paths.project.PROJECT.
 _DATA = ("labs", "localrc", "packer", "vagrant", "requirements/cloud.txt")
 
 

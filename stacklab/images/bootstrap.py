@@ -14,7 +14,7 @@ from pathlib import Path
 from stacklab.errors import CommandFailed, HostError, ImageError
 from stacklab.images import mirror
 from stacklab.images.catalogue import DISK, Image
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command, Runner, as_root
 
 _PACKER = PROJECT / "packer"

@@ -17,7 +17,8 @@ from stacklab.errors import AlreadyRunning, CommandFailed, CommandTimedOut, Imag
 from stacklab.images import bootstrap, download, store
 from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import DISK, StoredImage
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qcow2, qemu_img

@@ -12,7 +12,7 @@ import yaml
 
 from stacklab.errors import ImageError
 from stacklab.model.lab import NetworkStyle, Size
-from stacklab.paths import CATALOGUE
+from stacklab.paths.project import CATALOGUE
 
 # Less than 40 GiB was too little for some DevStack nodes. Disks are sparse: size costs nothing.
 DISK = Size.parse("48GiB")

@@ -22,7 +22,8 @@ from stacklab import files
 from stacklab.errors import ImageError
 from stacklab.images import bootstrap, catalogue
 from stacklab.images.catalogue import Image, ImageSourceKind
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 
 DISK = catalogue.DISK
 

@@ -16,7 +16,7 @@ from stacklab.installers.kit.templates.guard import check_secrets
 from stacklab.model.certificate import ServerName
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.stages.stage import Stage, Step, check_order, steps_of, with_steps
 from stacklab.words import suggest
 

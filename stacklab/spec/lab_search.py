@@ -9,7 +9,8 @@ from pathlib import Path
 from stacklab import settings
 from stacklab.errors import SpecError
 from stacklab.files import expanded
-from stacklab.paths import IS_CHECKOUT, LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import IS_CHECKOUT, LABS
 from stacklab.spec.lab_files import SUFFIXES, UnknownLab, files_of, shown
 
 _VARIABLE = "STACKLAB_LABS"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab import files, locks
-from stacklab.paths import IS_CHECKOUT, PROJECT
+from stacklab.paths.project import IS_CHECKOUT, PROJECT
 from stacklab.process.command import Command, Runner
 
 _WAIT_S = 1800.0  # another process's pip may be running

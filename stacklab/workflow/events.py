@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stacklab.errors import LabError
 from stacklab.foreign import printable
-from stacklab.paths import HostPaths, LabPaths, is_lab_name
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.names import is_lab_name
 from stacklab.progress import Listener
 
 _MOST_BYTES = 1024 * 1024  # of one file; then it is renamed, and a new one begins

@@ -20,7 +20,7 @@ import yaml
 
 from stacklab import spec
 from stacklab.installers import rendering as answers
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.consumers.kolla_deployer import Deployer, bootstrapped, deploy_from, hosts_file
 from tests.unit.installers.kolla.kolla_labs import FOUR, PASSWORDS, load, secrets

@@ -23,7 +23,7 @@ from stacklab import releases, spec
 from stacklab.installers.rendering import preview
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.contract.rendered import options_of
 from tests.unit.installers.devstack import devstack_labs

@@ -14,7 +14,7 @@ from stacklab import releases, spec
 from stacklab.installers.packstack.answers import release_keys
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.unit.installers.packstack.packstack_labs import ANSWERS, keys, load, render, secrets
 
 pytestmark = pytest.mark.consumers

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 BAKE = PROJECT / "packer" / "openstack"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="setpriv needs root")

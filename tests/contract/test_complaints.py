@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab import spec
 from stacklab.installers import kit_of
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 
 # As nova 2026.1 and placement wrote them on a container.
 JOURNAL = """\

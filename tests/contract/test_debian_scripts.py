@@ -18,7 +18,7 @@ import pytest
 from stacklab import spec
 from stacklab.installers import rendering as answers
 from stacklab.installers.debian.answers.files import FOLDER
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 _LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
 # With cinder, which the lab itself leaves to its user.

@@ -10,7 +10,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.installers import kit_of
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 
 SYSTEMCTL = """\
 #!/bin/sh

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.views.drawing import graph_text
 
 LABS = sorted((PROJECT / "labs").glob("*.yaml"))

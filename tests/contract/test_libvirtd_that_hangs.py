@@ -21,7 +21,8 @@ import pytest
 
 from stacklab import record
 from stacklab.model import lab_json
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from tests.unit.checks.fake_lab import make_lab
 

@@ -19,7 +19,7 @@ from stacklab.installers.kit.templates.quoting import TODAY, TRAIT, localrc_valu
 from stacklab.installers.rendering import preview
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.contract import meta_config
 from tests.contract.meta_config import SCRIPTS, Died, Machine
 from tests.contract.rendered import check_options, era_of, sourced

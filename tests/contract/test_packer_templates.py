@@ -15,7 +15,7 @@ import pytest
 from stacklab.errors import CommandFailed
 from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import SubprocessRunner
 from stacklab.tools import packer
 

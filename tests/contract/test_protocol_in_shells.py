@@ -22,7 +22,7 @@ from stacklab.checks.pairs import shell as pairs_shell
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Part
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.contract.custom_probes.probes import command, lab_with
 
 MARK = "stacklab-contract"

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from stacklab.checks import plan
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.unit.checks.fake_lab import make_lab
 
 pytest_plugins = ["pytester"]

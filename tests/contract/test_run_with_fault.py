@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live import run_with_fault
 from tests.live.step_faults import Fault, Step
 

@@ -18,7 +18,8 @@ import pytest
 
 from stacklab import spec
 from stacklab.model.lab import Lab, NetworkMode
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.tools import ssh, vagrant

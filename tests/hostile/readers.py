@@ -29,7 +29,7 @@ from stacklab.model.lab import Impairment, Lab, Node
 from stacklab.nodes import protocol, unit_status, units
 from stacklab.nodes.protocol import Answer, Part, Said
 from stacklab.nodes.session import Reply
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from stacklab.stages import step_log
 from stacklab.tools import console, qcow2, ssh

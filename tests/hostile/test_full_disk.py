@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.hostile.full_disk import COMMANDS
 
 STAYS = ("down", "image-prune", "cache-prune")  # the lab

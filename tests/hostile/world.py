@@ -20,7 +20,8 @@ from pathlib import Path
 from stacklab import record
 from stacklab.model import lab_json
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from tests.unit.checks.fake_lab import make_lab
 

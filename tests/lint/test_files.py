@@ -20,7 +20,7 @@ from stacklab import spec
 from stacklab.installers import linting as lint
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 HERE = Path(__file__).parent
 BAD = sorted(path for path in (HERE / "bad").iterdir() if path.is_dir())

@@ -8,7 +8,8 @@ from stacklab import spec
 from stacklab.checks import plan
 from stacklab.checks.result import Layer
 from stacklab.model.lab import NodeKind
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from stacklab.providers.containers.handles import Container, container_of
 from stacklab.tools.host import cgroups

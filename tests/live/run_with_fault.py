@@ -18,7 +18,8 @@ from pathlib import Path
 
 import libvirt
 
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from tests.live.step_faults import Fault, Step, Steps
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests import ci_recipes
 from tests.ci_recipes import Job
 from tests.live.labs import HOME, MINI, as_kind

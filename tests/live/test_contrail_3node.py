@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live.labs import HOME, LAB, MENDED_S, MINI, NODES, NOT_COPIED, VMS, all_passed, as_kind
 from tests.live.remains import bridges, left_of
 from tests.live.typed import Run, Stacklab

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live.labs import CONTAINERS, HOME, MINI, NOT_COPIED, VMS, all_passed, as_kind
 from tests.live.remains import assert_gone, left_of, virsh
 from tests.live.typed import Stacklab

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from tests.live.labs import HOME, MINI, NOT_COPIED
 from tests.live.remains import left_of
 from tests.live.typed import Stacklab

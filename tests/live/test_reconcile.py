@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live.labs import HOME, MINI, NOT_COPIED, as_kind
 from tests.live.remains import left_of
 from tests.live.typed import Stacklab

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live.labs import HOME, LAB, NODES
 from tests.live.own_libvirtd import OwnLibvirtd
 from tests.live.typed import Run, Stacklab, wait_until

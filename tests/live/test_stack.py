@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live import typed
 from tests.live.labs import HOME, NOT_COPIED, as_kind
 from tests.live.slow_stages import LINES

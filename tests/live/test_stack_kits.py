@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.live import stand_ins
 from tests.live.labs import HOME, NOT_COPIED, as_kind
 from tests.live.typed import Run, Stacklab, flat

@@ -22,7 +22,8 @@ import pytest
 from stacklab.errors import CommandFailed
 from stacklab.nodes.unit_status import UnitPhase
 from stacklab.nodes.units import Attached, Units
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.process import SubprocessRunner
 from tests.live import typed
 from tests.live.labs import CONTAINERS, HOME, as_kind, first_process

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stacklab import record
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from tests.live.hung_kernels import Consoles
 from tests.live.labs import HOME, LABS
 from tests.live.remains import MACHINES, recorded_machines

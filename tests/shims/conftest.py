@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.shims import wrapper_world as machine
 from tests.shims.wrapper_world import World
 

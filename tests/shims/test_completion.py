@@ -14,7 +14,7 @@ from stacklab import spec
 from stacklab.cli.tab.candidates import SHELLS
 from stacklab.cli.tab.completion import SCRIPTS
 from stacklab.model import lab_json
-from stacklab.paths import LABS, PROJECT
+from stacklab.paths.project import LABS, PROJECT
 
 # `compgen` has no way to complete a whole line, so its variables are set as bash sets them.
 BASH = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 FAKE = PROJECT / "tests" / "kits" / "fake"
 LAB = """\

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 # A first process, which reports the peak of its only child: the peak of this one is pytest's.
 MEASURE = """import resource, subprocess, sys

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TESTS = PROJECT / "tests"
 _ROW = re.compile(r"^    (new|line) +(\S+)", re.MULTILINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 # What takes long to load.
 SLOW = {"libvirt", "jinja2", "pydantic", "rich", "vagrant", "pygal", "stacklab.model"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 Done = subprocess.CompletedProcess[str]
 # One of each way to print: rich's table, print(), raw text, and invoke's own.

@@ -16,7 +16,8 @@ import pytest
 from stacklab import record
 from stacklab.images import catalogue
 from stacklab.model.lab_json import to_json
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from stacklab.spec import load
 

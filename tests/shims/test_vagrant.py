@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.tools import vagrant
 
 UP = """\

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.images import catalogue, store
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 # What a build reads; the rest of the checkout is left alone, since a build writes beside it.
 _SOURCES = ("labs", "localrc", "packer", "vagrant", "requirements", "stacklab")
@@ -171,8 +171,8 @@ def test_a_tasks_py_of_ones_own_has_the_tasks_too(
 
 def test_an_image_has_the_address_that_it_has_in_a_checkout(installed: Installed) -> None:
     script = (
-        "from stacklab import paths; from stacklab.images import catalogue, store;"
-        "assert not paths.IS_CHECKOUT;"
+        "from stacklab.paths import project; from stacklab.images import catalogue, store;"
+        "assert not project.IS_CHECKOUT;"
         "print(*sorted(store.address(image) for image in catalogue.load().values()))"
     )
     ours = sorted(store.address(image) for image in catalogue.load().values())

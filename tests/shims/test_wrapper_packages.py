@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.cli.tab.candidates import SHELLS
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.shims.wrapper_world import DNF, FOR_TESTS, PYTHON, World
 
 

@@ -13,7 +13,7 @@ from stacklab.errors import SpecError
 from stacklab.images import catalogue
 from stacklab.model import lab_json
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))

@@ -10,7 +10,7 @@ from invoke.parser import Parser
 
 import tasks
 from stacklab import spec
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.workflow.lab import lifetime
 from tests import ci_recipes
 from tests.ci_recipes import Job

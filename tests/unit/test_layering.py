@@ -45,8 +45,6 @@ ORDER = (
     "views",
     "cli",
     "tasks",
-    "pytest_lab",
-    "pytest_items",
     "pytest_plugin",
 )
 # Drivers run in other venvs, which lack what stacklab's has.

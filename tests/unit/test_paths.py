@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.spec.form.values import NAME
 
 _HOST = HostPaths(Path("/h"))
@@ -18,7 +19,7 @@ def _properties(kind: type) -> list[str]:
 
 
 def test_the_project_is_where_the_package_lies() -> None:
-    assert (PROJECT / "stacklab" / "paths.py").is_file()
+    assert (PROJECT / "stacklab" / "paths" / "project.py").is_file()
 
 
 def test_a_hosts_files_are_in_var_lib_unless_told_otherwise(

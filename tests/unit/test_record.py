@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.lab import Lab, NetworkMode
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from tests.unit.checks.fake_lab import make_lab

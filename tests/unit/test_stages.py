@@ -10,7 +10,7 @@ from stacklab import spec
 from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.stages.stage import MINUTE_S, Stage, Step, check_order, steps_of, with_steps
 
 LABS = sorted((PROJECT / "labs").glob("*.yaml"))

@@ -18,7 +18,8 @@ from invoke.parser import Argument, ParserContext
 from stacklab import spec
 from stacklab.cli.framework.glue import Completes, LabTask
 from stacklab.errors import LabError
-from stacklab.paths import CATALOGUE, LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import CATALOGUE, LABS
 from stacklab.spec.lab_search import is_path, known
 
 # Written out, since their enums stand in modules that are slow to load; a test holds them equal.

@@ -13,7 +13,7 @@ from typing import Protocol
 from stacklab.dev.peers.race import Start
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command, Runner
 from stacklab.providers.foreign_things import ForeignThings
 from stacklab.tools.host.accelerator import Accelerator

@@ -7,7 +7,7 @@ from stacklab.dev.peers.peer import LIMIT_S, RESTORE_LIMIT_S, Site
 from stacklab.dev.peers.race import Start
 from stacklab.dev.peers.results import COLD, FROM_SNAPSHOT
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command
 from stacklab.workflow import base_image
 from stacklab.workflow.snapshots import pristine

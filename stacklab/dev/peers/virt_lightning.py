@@ -14,7 +14,7 @@ from stacklab.dev.peers import peer
 from stacklab.dev.peers.peer import CLOUD_INIT_IMAGE, LIMIT_S, OtherProgram, Site
 from stacklab.dev.peers.race import Start
 from stacklab.model.lab import Node
-from stacklab.paths import PACKAGE
+from stacklab.paths.project import PACKAGE
 from stacklab.process.command import Command
 
 _DRIVER = PACKAGE / "drivers" / "virt_lightning_here.py"

@@ -10,7 +10,8 @@ from stacklab.doctor.containers.trying import why_not_as_root
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.paths import PACKAGE, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PACKAGE
 
 _SCRIPT = PACKAGE / "providers" / "containers" / "try_storage.sh"
 _MOUNTS = Path("/proc/self/mountinfo")

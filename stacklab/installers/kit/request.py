@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 if TYPE_CHECKING:  # whoever asks a kit for facts need not wait for Jinja2
     import jinja2

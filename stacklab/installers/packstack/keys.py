@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from stacklab import facts
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
 

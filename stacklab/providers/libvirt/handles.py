@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.model.lab import Disk
-from stacklab.paths import LabPaths, is_lab_name
+from stacklab.paths import LabPaths
+from stacklab.paths.names import is_lab_name
 from stacklab.record import Handle, NetworkRecord, NodeRecord
 
 # The kernel takes names of 15 bytes. The name ends up in commands that root runs.

@@ -9,7 +9,8 @@ from pathlib import Path
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.archive import Entry
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers.libvirt.handles import node_of
 from stacklab.providers.libvirt.nic_plug import source_of
 from stacklab.providers.libvirt.storage import further_disks

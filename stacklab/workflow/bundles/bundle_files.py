@@ -15,7 +15,7 @@ from typing import BinaryIO
 from stacklab.errors import CommandFailed, LabError
 from stacklab.model import bundle
 from stacklab.model.bundle import BundleIndex, PackedFile
-from stacklab.paths import is_lab_name
+from stacklab.paths.names import is_lab_name
 from stacklab.process.command import Piping
 from stacklab.tools import zstd
 from stacklab.workflow.bundles import bundle_stream

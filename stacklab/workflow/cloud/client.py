@@ -17,7 +17,8 @@ from stacklab.installers import kit_of
 from stacklab.model import certificate
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
-from stacklab.paths import IS_CHECKOUT, PACKAGE, PROJECT, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.project import IS_CHECKOUT, PACKAGE, PROJECT
 from stacklab.process.command import Command
 from stacklab.tools.venvs import Venv, venvs_directory
 from stacklab.workflow.context import Context, running_lab

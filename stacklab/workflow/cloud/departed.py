@@ -23,7 +23,8 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.nodes import programs
 from stacklab.nodes.protocol import Said
-from stacklab.paths import LabPaths, is_lab_name
+from stacklab.paths import LabPaths
+from stacklab.paths.names import is_lab_name
 from stacklab.record import LabRecord
 from stacklab.stages.journal import Journal
 from stacklab.words import plural

@@ -13,7 +13,8 @@ from stacklab.errors import LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.nodes.programs import read_json
-from stacklab.paths import PROJECT, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command
 from stacklab.stages.stage import MINUTE_S
 from stacklab.tools.venvs import Venv, venvs_directory

@@ -10,7 +10,7 @@ from importlib.metadata import PathDistribution
 from pathlib import Path, PurePosixPath
 
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Runner
 from stacklab.progress import Progress
 from stacklab.tools.venvs import Venv, venvs_directory

@@ -13,7 +13,7 @@ from stacklab import doctor, files, spec
 from stacklab.doctor.subnets import SubnetClaim
 from stacklab.errors import HostError, LabError, SpecError
 from stacklab.model.lab import Lab
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.spec import free_ranges, moving, source
 from stacklab.spec.form.values import LAB_NAME_LENGTH, name_problem
 from stacklab.spec.lab_files import files_of, shown

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stacklab.errors import LabError
-from stacklab.paths import PROJECT, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.project import PROJECT
 from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.contract import HostLogs, LogSource, Provider
 from stacklab.record import LabRecord

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from stacklab import settings
 from stacklab.errors import LabError
 from stacklab.model.snapshot import SnapshotManifest
-from stacklab.paths import PRISTINE, HostPaths, LabPaths
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths.names import PRISTINE
 from stacklab.workflow.context import Context
 from stacklab.workflow.snapshots import store
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stacklab.errors import LabError
 from stacklab.model.lab import Checkpoint, Lab
-from stacklab.paths import STAGE_PREFIX, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.names import STAGE_PREFIX
 from stacklab.record import LabRecord
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.engine import AfterStage

@@ -21,7 +21,9 @@ from stacklab.installers.kit.write import digest
 from stacklab.model import lab_json
 from stacklab.model.lab import Checkpoint, Lab
 from stacklab.model.snapshot import Hardware, SnapshotManifest
-from stacklab.paths import PACKAGE, PRISTINE, PROJECT, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.names import PRISTINE
+from stacklab.paths.project import PACKAGE, PROJECT
 from stacklab.providers.contract import Snapshots
 from stacklab.record import LabRecord
 from stacklab.tools.host.mirrors import host_mirrors

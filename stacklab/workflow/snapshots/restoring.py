@@ -9,7 +9,8 @@ from stacklab import record as records
 from stacklab.errors import LabError
 from stacklab.images import store as images
 from stacklab.model.snapshot import Hardware, NodePart, SnapshotKind, SnapshotManifest
-from stacklab.paths import PROJECT, LabPaths, SnapshotPaths
+from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.paths.project import PROJECT
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, read_own

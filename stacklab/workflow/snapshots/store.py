@@ -16,7 +16,8 @@ from stacklab import files
 from stacklab.codec import NotSuchData
 from stacklab.errors import HostError, LabError
 from stacklab.model.snapshot import CODEC, SnapshotManifest
-from stacklab.paths import PRISTINE, STAGE_PREFIX, HostPaths, LabPaths, SnapshotPaths
+from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
+from stacklab.paths.names import PRISTINE, STAGE_PREFIX
 from stacklab.process.command import Runner
 from stacklab.providers import frozen_disks
 from stacklab.words import suggest

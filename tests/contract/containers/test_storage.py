@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.contract.containers.tiny_node import NEEDS, WAITS, TinyNode
 
 pytestmark = list(NEEDS)

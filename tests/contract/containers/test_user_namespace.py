@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it is root's")
 

@@ -29,7 +29,8 @@ from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import simulate
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 
 FILES = sorted((*PROJECT.glob("labs/*.yaml"), *PROJECT.glob("tests/specs/good/*.yaml")))
 NETWORKS = ("mgmt", "data", "far", "lan")

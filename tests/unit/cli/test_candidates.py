@@ -20,7 +20,8 @@ from stacklab.installers import rendering
 from stacklab.model import lab_json
 from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer
-from stacklab.paths import LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import LABS
 from stacklab.views.drawing import graph
 from stacklab.workflow.lab.kinds import read_kind
 

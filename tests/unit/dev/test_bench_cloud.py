@@ -11,7 +11,7 @@ from stacklab.dev import bench_cloud
 from stacklab.dev.bench_cloud import CloudCycle
 from stacklab.errors import LabError
 from stacklab.model.lab import NodeKind
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from tests.unit.workflow.fake_host import FakeHost, host
 
 __all__ = ["host"]

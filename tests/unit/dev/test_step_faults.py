@@ -18,7 +18,7 @@ import libvirt
 import pytest
 
 from stacklab import files
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.providers.libvirt.storage import disks
 from tests.live.step_faults import CALLS, Fault, Step, Steps
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacklab.drivers.cloud_smoke.proof import Act, Guest
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 if TYPE_CHECKING:
     from stacklab.drivers.cloud_smoke.resources import Resources

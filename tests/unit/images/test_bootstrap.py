@@ -10,7 +10,7 @@ import pytest
 from stacklab.errors import CommandFailed, HostError, ImageError
 from stacklab.images import bootstrap
 from stacklab.images.catalogue import DISK, Image
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from tests.unit.images.fake_images import FakeBuild, make_image
 

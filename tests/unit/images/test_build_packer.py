@@ -13,7 +13,7 @@ from stacklab.errors import CommandFailed, CommandTimedOut, ImageError, ToolErro
 from stacklab.images import catalogue
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import ImageSourceKind
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from tests.unit.images.builds import IMAGE, PACKER, SayingListener

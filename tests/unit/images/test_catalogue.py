@@ -8,7 +8,7 @@ from stacklab.errors import ImageError
 from stacklab.images import catalogue
 from stacklab.images.catalogue import ImageSourceKind
 from stacklab.model.lab import NetworkStyle
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 CLOUD = """\
 tiny-1:

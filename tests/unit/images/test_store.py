@@ -15,7 +15,8 @@ from stacklab.errors import ImageError
 from stacklab.images import bootstrap, catalogue, store
 from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from tests.unit.images.fake_images import make_image
 
 PACKER = PROJECT / "packer"

@@ -19,7 +19,7 @@ from stacklab.installers.kit.write import write_tree
 from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.views.answers import script_lines
 from tests.unit.installers.contrail.labs import SECRETS, VARIANTS
 

@@ -11,7 +11,7 @@ from stacklab.installers.contrail.answers.files import (
 )
 from stacklab.installers.rendering import render
 from stacklab.model.stack import Role
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.unit.installers.contrail.labs import BRANCHES, SECRETS, make_lab
 
 

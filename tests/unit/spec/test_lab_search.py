@@ -9,7 +9,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import HostError, SpecError
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.spec import lab_search
 
 Make = Callable[[str], Path]

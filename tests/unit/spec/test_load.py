@@ -12,7 +12,7 @@ import pytest
 from stacklab import spec
 from stacklab.errors import LabError, SpecError
 from stacklab.model import lab_json
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 LABS = PROJECT / "labs"
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.spec import lab_files, moving, source
 
 MOVES = {

@@ -16,7 +16,7 @@ from stacklab.errors import Problem, SpecError
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import Lab
 from stacklab.model.lab_json import from_dict, to_dict
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.spec import load
 
 SEED = (PROJECT / "labs" / "contrail-3node.yaml").read_text()

@@ -19,7 +19,7 @@ from stacklab.checks.result import (
     Selection,
     Verdict,
 )
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.views.page import cloud, html
 
 LAB = spec.load(LABS / "openstack-3node.yaml")

@@ -15,7 +15,8 @@ from stacklab.images.store import StoredImage
 from stacklab.model.lab import Disk, DiskBus, NodeKind, Size
 from stacklab.model.stack import Installer, NetworkingMode, Stack
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import host, labs, output, tables

@@ -11,7 +11,7 @@ import pytest
 from stacklab.errors import LabError
 from stacklab.installers import linting as lint
 from stacklab.lint.finding import Finding, Severity
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.views import judgement as views
 from stacklab.workflow import linting as workflow
 from stacklab.workflow.linting import LintWishes

@@ -10,7 +10,7 @@ from stacklab import installers, spec
 from stacklab.errors import HostError, LabError
 from stacklab.installers.kit.git import served_directory
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from stacklab.tools.host import git_daemon, git_mirror
 from stacklab.workflow.lab import ending

@@ -16,7 +16,7 @@ from stacklab.installers.kit.sources import GitProject
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
 from stacklab.model.stack import Driver, Plugin
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.words import suggest
 
 TABLE = PROJECT / "localrc" / "devstack" / "projects.yaml"

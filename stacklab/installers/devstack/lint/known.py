@@ -14,7 +14,7 @@ from types import MappingProxyType
 from stacklab import facts, releases
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "devstack" / "variables.yaml"
 

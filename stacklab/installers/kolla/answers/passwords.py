@@ -14,7 +14,7 @@ from typing import NamedTuple
 from stacklab import facts
 from stacklab.errors import RenderError
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "passwords.yaml"
 # Kinds, as the table's head explains them.

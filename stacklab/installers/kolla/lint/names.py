@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stacklab import facts
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 _FEW = 3  # releases that are listed one by one

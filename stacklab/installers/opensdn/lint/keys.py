@@ -13,7 +13,7 @@ from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.readers.yaml_tree import YamlEntry
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 TABLE = PROJECT / "localrc" / "opensdn" / "names.yaml"
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"

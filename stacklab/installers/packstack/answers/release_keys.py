@@ -14,7 +14,7 @@ from types import MappingProxyType
 from stacklab.errors import RenderError
 from stacklab.installers.packstack.keys import TABLE, key_table
 from stacklab.model.release import Release
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.words import suggest
 
 _HEADING = "# -- "

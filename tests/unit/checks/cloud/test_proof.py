@@ -13,7 +13,7 @@ from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
 from stacklab.nodes.protocol import Answer
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 
 LAB = spec.load(LABS / "openstack-3node.yaml")
 ON_REQUEST = Selection(layers=frozenset({Layer.CLOUD}))

@@ -9,7 +9,7 @@ from stacklab.checks.cloud import services
 from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason, Selection
 from stacklab.nodes.protocol import Answer, Said
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
 CHECKS = [check for check in services.expected(LAB) if check.node == "compute1"]

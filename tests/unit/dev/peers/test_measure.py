@@ -12,7 +12,7 @@ from stacklab.dev.peers import measure
 from stacklab.dev.peers.race import Start
 from stacklab.errors import CommandFailed, LabError, ProviderError
 from stacklab.model.lab import Lab, NodeKind
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.process.runner import SubprocessRunner
 from tests.unit.dev.peers.fake_peers import FakePeer, FakeThings, make_site, racing
 from tests.unit.workflow.fake_host import FakeHost, host

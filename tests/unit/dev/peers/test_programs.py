@@ -19,7 +19,7 @@ from stacklab.dev.peers.stacklab_lab import StacklabLab
 from stacklab.dev.peers.vagrant import VagrantPeer
 from stacklab.dev.peers.virt_lightning import VirtLightning
 from stacklab.errors import CommandFailed, LabError
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.venvs import Venv

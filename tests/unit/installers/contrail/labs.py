@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
 from stacklab.model.stack import Glance, Installer, Overcommit, Plugin, Role, Stack
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 SECRETS = {
     "admin_password": "Admin0123456789abcd",

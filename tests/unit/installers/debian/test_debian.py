@@ -21,7 +21,7 @@ from stacklab.installers.debian.answers.place import place_of
 from stacklab.installers.kit.write import digest
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.model.stack import ConfigOption, Glance, Mirrors, Overcommit, Role
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.stages.selection import input_digest
 
 

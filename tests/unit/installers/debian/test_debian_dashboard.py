@@ -14,7 +14,7 @@ from stacklab.installers.debian.answers import dashboard, services, tls
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.installers.debian.answers.service import Service
 from stacklab.model.lab import Lab
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from tests.unit.installers.debian.test_debian import LAB as PLAIN
 from tests.unit.installers.debian.test_debian import installed, text, with_stack
 

@@ -14,7 +14,7 @@ from stacklab.installers.debian.answers.files import FOLDER
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.model import certificate
 from stacklab.model.lab import Lab
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from tests.unit.installers.debian.test_debian import LAB as PLAIN
 from tests.unit.installers.debian.test_debian import ini, installed, text, with_stack
 from tests.unit.test_certificate import AUTHORITY, CERTIFICATE, KEPT, KEY

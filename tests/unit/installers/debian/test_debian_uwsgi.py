@@ -9,7 +9,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.installers.debian.answers import dashboard, services
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from tests.unit.installers.debian.test_debian import LAB, text, with_stack
 
 

@@ -13,7 +13,7 @@ from stacklab.installers.debian.answers.departures import computes_program
 from stacklab.installers.debian.answers.files import FOLDER
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.model.stack import Installer, Role
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
 AIO = spec.load(PROJECT / "labs" / "openstack-aio.yaml")

@@ -15,7 +15,7 @@ from stacklab.installers.debian.answers import services
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.model.stack import ConfigOption
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 LAB = spec.load(PROJECT / "labs" / "openstack-2node-linuxbridge.yaml")
 KIT = kit_of(LAB.stack.installer)

@@ -15,7 +15,7 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.opensdn.answers import files as opensdn
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.model.stack import Installer, Role
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 
 SECRETS = {
     name: f"Secret{number:02}abcdefgh" for number, name in enumerate(opensdn.secret_names(None))

@@ -10,7 +10,7 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.packstack.answers import release_keys
 from stacklab.model.release import Release
 from stacklab.model.stack import Driver, Installer
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from tests.unit.installers.packstack.packstack_labs import (
     ANSWERS,
     answer_keys,

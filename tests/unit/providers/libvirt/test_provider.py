@@ -13,7 +13,8 @@ from stacklab.model.host_network import Lease
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
-from stacklab.paths import PROJECT, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import PROJECT
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.contract import Provider

@@ -19,7 +19,7 @@ from stacklab.checks.result import (
     Verdict,
 )
 from stacklab.errors import NotChecked
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.workflow.check import checking
 from stacklab.workflow.cloud import proving, smoke
 from stacklab.workflow.cloud.smoke import SmokeStep

@@ -15,7 +15,7 @@ from stacklab.errors import AlreadyRunning, CheckFailed, LabError, NotChecked
 from stacklab.images.root import RootDisk
 from stacklab.model import certificate
 from stacklab.model.lab import Lab
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.process import Command, Result
 from stacklab.views import cloud as views
 from stacklab.workflow import placing

@@ -10,7 +10,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import CheckFailed, LabError
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.workflow.cloud import tempest, tempest_config
 from stacklab.workflow.cloud.tempest import ChosenTests
 from stacklab.workflow.source.testing import ProjectTest

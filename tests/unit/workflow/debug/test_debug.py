@@ -17,7 +17,8 @@ import pytest
 from stacklab import spec
 from stacklab.errors import LabError
 from stacklab.model.state import NodeState
-from stacklab.paths import LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import LABS
 from stacklab.process.runner import SubprocessRunner
 from stacklab.progress import Progress
 from stacklab.tools.host import listening

@@ -19,7 +19,8 @@ from stacklab.doctor import subnets
 from stacklab.doctor.result import ProbeStatus
 from stacklab.errors import CommandFailed, HostError, LabError, SpecError
 from stacklab.model.lab import Lab
-from stacklab.paths import LABS, is_lab_name
+from stacklab.paths.names import is_lab_name
+from stacklab.paths.project import LABS
 from stacklab.spec.form.values import LAB_NAME_LENGTH, NAME
 from stacklab.spec.resolve import bridge_name
 from stacklab.workflow.lab import validate

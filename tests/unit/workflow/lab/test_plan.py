@@ -10,7 +10,7 @@ from stacklab import record, spec
 from stacklab.errors import AlreadyRunning, RenderError
 from stacklab.model.lab import Lab, NetworkMode, NodeKind
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine

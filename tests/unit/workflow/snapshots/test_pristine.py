@@ -16,7 +16,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.lab import Checkpoint, Lab, NodeKind, Size
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT
+from stacklab.paths.project import PROJECT
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.journal import How
 from stacklab.stages.stage import Stage, Step

@@ -9,7 +9,8 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import LabError
-from stacklab.paths import LABS, HostPaths
+from stacklab.paths import HostPaths
+from stacklab.paths.project import LABS
 from stacklab.workflow.source import checkout, placed
 from stacklab.workflow.source.placed import Checkout, compare
 from stacklab.workflow.source.projects import branches, nodes_of, project_named

@@ -12,7 +12,7 @@ from stacklab import spec
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.nodes.programs import Ended
 from stacklab.nodes.protocol import Said
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.views.hacking import project_tests as views
 from stacklab.workflow.source import placed, testing
 from stacklab.workflow.source.placed import Checkout

@@ -18,7 +18,8 @@ from stacklab.installers.contract import Kit
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
-from stacklab.paths import LABS, LabPaths
+from stacklab.paths import LabPaths
+from stacklab.paths.project import LABS
 from stacklab.stages.journal import Journal
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow import context as contexts

@@ -13,7 +13,7 @@ from stacklab import spec
 from stacklab.errors import LabError
 from stacklab.nodes.programs import Ended
 from stacklab.nodes.protocol import Said
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.views.hacking import messages as views
 from stacklab.workflow.trace import messages
 from stacklab.workflow.trace.messages import Message

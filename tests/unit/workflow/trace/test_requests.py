@@ -12,7 +12,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import CheckFailed, LabError, NotChecked
-from stacklab.paths import LABS
+from stacklab.paths.project import LABS
 from stacklab.process.command import Command, Result
 from stacklab.workflow.cloud import client
 from stacklab.workflow.trace import collecting, requests, tracing

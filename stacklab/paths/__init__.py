@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.errors import LabError
+from stacklab.paths.names import PRISTINE, is_lab_name
+from stacklab.paths.snapshot_files import SnapshotFiles
 
-PACKAGE = Path(__file__).resolve().parent
-
-# False where pip has installed it: labs, templates and the rest are then in the package.
-IS_CHECKOUT = (PACKAGE.parent / "packer" / "catalogue.yaml").is_file()
-PROJECT = PACKAGE.parent if IS_CHECKOUT else PACKAGE / "data"
-LABS = PROJECT / "labs"
-CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
 DEFAULT_ROOT = Path("/var/lib/stacklab")
-PRISTINE = "pristine"  # the snapshot that lab.up makes of a lab as it has left it
-STAGE_PREFIX = "stage-"  # begins the names of snapshots at the ends of stages
-
-_LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-
-
-def is_lab_name(name: str) -> bool:
-    """Return True if a lab may have this name: a host name, in lower case."""
-    return _LAB_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +345,7 @@ class LabPaths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotPaths:
+class SnapshotPaths(SnapshotFiles):
     """Paths of one snapshot of a lab."""
 
     lab: LabPaths
@@ -370,29 +355,3 @@ class SnapshotPaths:
     def root(self) -> Path:
         """The snapshot's directory, 0700: memory and keys of nodes are in it."""
         return self.lab.snapshots / self.name
-
-    @property
-    def manifest(self) -> Path:
-        """What belongs together, written last: without it there is no snapshot."""
-        return self.root / "manifest.json"
-
-    @property
-    def files(self) -> Path:
-        """The lab's own directory, as a tar: its record, keys, passwords and answers."""
-        return self.root / "files.tar"
-
-    def memory(self, node: str) -> Path:
-        """A node's memory, as libvirt writes it."""
-        return self.root / f"{node}.memory"
-
-    def console(self, node: str) -> Path:
-        """The end of what a node had printed on its console."""
-        return self.root / f"{node}.console"
-
-    def domain(self, node: str) -> Path:
-        """A node's domain, in libvirt's XML."""
-        return self.root / f"{node}.xml"
-
-    def seed(self, node: str) -> Path:
-        """A node's seed disk."""
-        return self.root / f"{node}.seed.img"

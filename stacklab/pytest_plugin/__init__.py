@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from stacklab.pytest_lab import LabNode, RunningLab
+    from stacklab.pytest_plugin.lab import LabNode, RunningLab
     from stacklab.workflow.context import Context
 
 MARKER = "lab_check"
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(message) from error
     config.pluginmanager.register(_make_fixtures(running), "stacklab.fixtures")
     if config.getoption("stacklab_checks"):
-        from stacklab.pytest_items import Checks
+        from stacklab.pytest_plugin.items import Checks
 
         config.pluginmanager.register(Checks(config, running, MARKER), "stacklab.checks")
 
@@ -85,7 +85,7 @@ def _find_running(context: Context, name: str) -> RunningLab:
     from stacklab.errors import LabError, ProviderError
     from stacklab.model.state import NodeState
     from stacklab.providers import registry
-    from stacklab.pytest_lab import RunningLab
+    from stacklab.pytest_plugin.lab import RunningLab
     from stacklab.workflow.context import running_lab
 
     lab, paths = running_lab(context, name)

@@ -19,7 +19,7 @@ from stacklab.checks import plan
 from stacklab.checks.result import Check, CheckResult, CheckStatus, Selection
 from stacklab.errors import LabError
 from stacklab.foreign import printable
-from stacklab.pytest_lab import LabCheckWarning, RunningLab, fail
+from stacklab.pytest_plugin.lab import LabCheckWarning, RunningLab, fail
 from stacklab.workflow.check import checking
 
 _CHECKS_LIMIT_S = 3600.0  # an xdist worker waits this long for the checks that another one runs
