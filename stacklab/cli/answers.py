@@ -7,14 +7,8 @@ from typing import Annotated, Any
 
 from stacklab import spec
 from stacklab.cli.framework.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, Words, task
-from stacklab.cli.framework.session import (
-    lab_file,
-    print_lines,
-    running_file,
-    session,
-    show,
-    show_json,
-)
+from stacklab.cli.framework.lab_words import lab_file, running_file
+from stacklab.cli.framework.session import print_lines, session, show, show_json
 from stacklab.paths.project import LABS
 
 

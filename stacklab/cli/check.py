@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from stacklab.cli.framework.glue import Completes, NameOfLabThatIsUp, Words, task
-from stacklab.cli.framework.session import lab_file, load, print_lines, session, show
+from stacklab.cli.framework.lab_words import lab_file
+from stacklab.cli.framework.session import load, print_lines, session, show
 
 
 @task("lab.check")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab.cli.framework.glue import AsJson, Completes, LabName, NameOfLabThatIsUp, task
-from stacklab.cli.framework.session import lab_file, load, session, show, show_json
+from stacklab.cli.framework.lab_words import lab_file
+from stacklab.cli.framework.session import load, session, show, show_json
 
 
 @task("test.all", is_default=True)

@@ -20,7 +20,8 @@ from stacklab.cli.framework.glue import (
     task,
     words_behind_dashes,
 )
-from stacklab.cli.framework.session import lab_file, load, print_lines, session, show, show_json
+from stacklab.cli.framework.lab_words import lab_file
+from stacklab.cli.framework.session import load, print_lines, session, show, show_json
 from stacklab.errors import LabError
 from stacklab.paths import HostPaths
 from stacklab.spec.lab_search import directories, known, own_directory

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from stacklab.cli.framework.glue import LabName, task
-from stacklab.cli.framework.session import lab_file, session, show
+from stacklab.cli.framework.lab_words import lab_file
+from stacklab.cli.framework.session import session, show
 from stacklab.errors import LabError
 
 

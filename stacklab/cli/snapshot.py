@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from stacklab.cli.framework.glue import AsJson, Completes, NameOfLab, NameOfLabThatIsUp, Words, task
-from stacklab.cli.framework.session import lab_file, load, print_lines, session, show, show_json
+from stacklab.cli.framework.lab_words import lab_file
+from stacklab.cli.framework.session import load, print_lines, session, show, show_json
 from stacklab.errors import LabError
 
 if TYPE_CHECKING:

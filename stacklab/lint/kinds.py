@@ -17,7 +17,7 @@ from stacklab.model.stack import Installer
 
 if TYPE_CHECKING:  # whoever renders files imports the kinds, and waits for no rule
     from stacklab.lint.era import Era
-    from stacklab.lint.placeholders import Syntax
+    from stacklab.lint.syntaxes import Syntax
 
 
 class Sureness(IntEnum):

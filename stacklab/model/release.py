@@ -105,17 +105,3 @@ class Release:
             name, value = word.split("=", 1)
             values[name] = value
         return MappingProxyType(values)
-
-
-def operating_system(image: str) -> str:
-    """Return the operating system of a catalogue's image: debian-12 for debian-12-cloud."""
-    return image.removesuffix("-cloud")
-
-
-def plain_name(name: str) -> str:
-    """Return the release that a branch or tag is of: mitaka for stable/mitaka and mitaka-eol."""
-    for prefix in ("stable/", "unmaintained/"):
-        name = name.removeprefix(prefix)
-    for suffix in ("-eol", "-eom"):
-        name = name.removesuffix(suffix)
-    return name

@@ -56,7 +56,7 @@ def _judge(
     known_images: Collection[str] | None,
 ) -> Lab:
     # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
-    from stacklab.spec import source
+    from stacklab.spec.mistakes import show
     from stacklab.spec.placement import put_right
     from stacklab.spec.resolve import resolve
     from stacklab.spec.rules.context import RuleContext
@@ -88,7 +88,7 @@ def _judge(
     # A value that could not be read is one mistake, not two.
     reported = {problem.path for problem in problems}
     for finding in findings:
-        if source.show(finding.path) not in reported:
+        if show(finding.path) not in reported:
             problems.append(document.problem(finding))
     if problems or lab is None:
         raise SpecError(problems, hint=hint)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple, TypeAlias
 
 from stacklab.model.lab import stable_hex
-from stacklab.spec.source import Keys, SpecMistake
+from stacklab.spec.mistakes import Keys, SpecMistake
 
 FIRST_AUTOMATIC = 11  # .2 to .10 stay free for addresses that the spec chooses
 # Of a /24 or wider: room for floating addresses (DevStack's usual range is .224/27).

@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
-from stacklab.spec.source import Document, Keys
+from stacklab.spec.mistakes import Keys
+from stacklab.spec.source import Document
 
 # Where free ranges are looked for. Not the low end of 10.0.0.0/8, which other programs use first,
 # and of 172.16.0.0/12 only what docker does not take by default.

@@ -15,7 +15,8 @@ import yaml
 
 from stacklab.spec import source
 from stacklab.spec.form.ip_ranges import ADDRESS
-from stacklab.spec.source import Document, Keys, Place
+from stacklab.spec.mistakes import Keys
+from stacklab.spec.source import Document, Place
 
 Moves: TypeAlias = Mapping[IPv4Network, IPv4Network]
 

@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeVar, get_args, get_origin
 from stacklab.spec.form.fields import Spec
 from stacklab.spec.form.schema import LabSpec
 from stacklab.spec.form.types import plain_type
-from stacklab.spec.source import Document, Keys, SpecMistake, Value, show
+from stacklab.spec.mistakes import Keys, SpecMistake, show
+from stacklab.spec.source import Document, Value
 
 ANCHORS = "x-"  # begins top-level keys that are for YAML's anchors alone
 

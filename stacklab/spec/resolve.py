@@ -56,6 +56,7 @@ from stacklab.spec.form.stack import (
     SecretSpec,
     StackSpec,
 )
+from stacklab.spec.mistakes import SpecMistake
 from stacklab.spec.rules.checks import check_custom, nodes_of
 from stacklab.spec.rules.context import RuleContext
 from stacklab.spec.rules.disks import check_disks, resolve_disks
@@ -64,7 +65,6 @@ from stacklab.spec.rules.stack import check_stack
 from stacklab.spec.rules.stack_memory import check_memory_of_services
 from stacklab.spec.rules.stack_release import chosen_release
 from stacklab.spec.rules.whole import check
-from stacklab.spec.source import SpecMistake
 
 # The base image is that large.
 DEFAULT_DISK = Size.parse("48GiB")

@@ -17,9 +17,9 @@ import yaml
 
 from stacklab import files
 from stacklab.errors import Problem
+from stacklab.spec.mistakes import Keys, SpecMistake, quote, show
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
-Keys: TypeAlias = tuple[str | int, ...]
 _Entry: TypeAlias = tuple[yaml.ScalarNode, yaml.Node]
 
 LARGEST = 1024 * 1024  # bytes; a lab of 64 nodes is under 10 KiB
@@ -35,7 +35,6 @@ _SCALARS = {
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
 }
 _ALIAS_IN_ITSELF = "an alias inside of what it refers to"
-_PLAIN_KEY = re.compile(r"[\w.-]{1,60}", re.ASCII)
 # Control characters, lone surrogates, and what changes the direction of text: with the latter a
 # description reads otherwise than it is ("Trojan Source", CVE-2021-42574).
 _UNSHOWABLE = re.compile(
@@ -67,15 +66,6 @@ _PLAIN_WORDS = (
         "one lab per file",
     ),
 )
-
-
-class SpecMistake(NamedTuple):
-    """A mistake at a path of the spec; `at_key` points at the key instead of the value."""
-
-    path: Keys
-    wrong: str
-    right: str = ""
-    at_key: bool = False
 
 
 class Place(NamedTuple):
@@ -130,29 +120,6 @@ class Document:
         while path and path not in self.values:
             path = path[:-1]
         return self.values.get(path, _START)
-
-
-def show(path: Keys) -> str:
-    """Return a path as people write it: `nodes.controller.nics[1]`."""
-    text = ""
-    for key in path:
-        if isinstance(key, int):
-            text += f"[{key}]"
-            continue
-        if text:
-            text += "."
-        text += key if _PLAIN_KEY.fullmatch(key) else quote(key)
-    return text
-
-
-def quote(text: str) -> str:
-    """Return the text in quotes: one line, at most 60 characters, no password or token of a URL."""
-    # The user of a URL, then all that is behind its `?`, where tokens are.
-    text = re.sub(r"//[^/\s]*@", "//***@", text)
-    text = re.sub(r"(//\S*?)\?\S+", r"\1?***", text)
-    if len(text) > 60:
-        text = text[:57] + "..."
-    return ascii(text)
 
 
 def read(path: Path, file: str) -> Document:

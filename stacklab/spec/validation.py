@@ -16,7 +16,8 @@ from stacklab.spec.form.fields import Spec
 from stacklab.spec.form.schema import STAND_IN, LabSpec
 from stacklab.spec.form.types import plain_type
 from stacklab.spec.form.values import Wrong
-from stacklab.spec.source import Document, Keys, SpecMistake, Value
+from stacklab.spec.mistakes import Keys, SpecMistake
+from stacklab.spec.source import Document, Value
 from stacklab.words import meant_or_known
 
 # Each attempt leaves out what the one before refused: a NIC's network, then the list of NICs,

@@ -12,8 +12,7 @@ from rich.text import Text
 from stacklab.views.tables import table
 
 if TYPE_CHECKING:  # types alone
-    from stacklab.workflow.lab.changes.change import Change, Changes
-    from stacklab.workflow.lab.plan import Row
+    from stacklab.workflow.lab.changes.change import Change, Changes, Row
 
 _STYLE = {"reboot": "yellow", "rebuild": "red", "remove": "red", "refused": "red"}
 

@@ -19,7 +19,8 @@ from stacklab.installers.kit.masking.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.lab import Lab
-from stacklab.model.release import Bug, Release, operating_system
+from stacklab.model.release import Bug, Release
+from stacklab.model.release_names import operating_system
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part, Phase

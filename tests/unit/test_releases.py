@@ -10,7 +10,8 @@ import pytest
 
 from stacklab import releases
 from stacklab.errors import LabError
-from stacklab.model.release import Release, When, plain_name
+from stacklab.model.release import Release, When
+from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Driver, Installer, NetworkingMode
 from stacklab.spec.form.stack import StackSpec
 from tests.unit.release_rows import DEVSTACK, INSTALLERS, by_title

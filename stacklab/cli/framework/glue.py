@@ -24,7 +24,7 @@ from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
 from stacklab.cli import streams
-from stacklab.cli.framework import session
+from stacklab.cli.framework import lab_words
 from stacklab.typed import as_typed, task_words
 
 # python-vagrant complains at its import that there is no vagrant; preflight says it better.
@@ -179,9 +179,9 @@ def _with_names(body: Callable[..., None], named: Sequence[str]) -> Callable[...
         for name in named:
             typed = call.arguments.get(name)
             if isinstance(typed, str):
-                call.arguments[name] = session.lab_name(typed)
+                call.arguments[name] = lab_words.lab_name(typed)
             elif typed:
-                call.arguments[name] = [session.lab_name(word) for word in typed]
+                call.arguments[name] = [lab_words.lab_name(word) for word in typed]
         body(*call.args, **call.kwargs)
 
     signature = inspect.signature(body)

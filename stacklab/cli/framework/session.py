@@ -52,27 +52,6 @@ def finish_snapshot(context: Context, paths: LabPaths) -> None:
     recovery.finish(context, paths)
 
 
-def lab_file(word: str) -> Path:
-    """Return the file of the lab that was typed: by its path, or by its name."""
-    from stacklab.workflow import spec_files
-
-    return spec_files.find(HostPaths.default(), word)
-
-
-def running_file(name: str) -> Path:
-    """Return the file of a lab that is up; if it is not, what its name stands for."""
-    from stacklab.workflow import spec_files
-
-    return spec_files.find_running(HostPaths.default(), name)
-
-
-def lab_name(word: str) -> str:
-    """Return the name of the lab that was typed; raises where one of that name is another one."""
-    from stacklab.workflow import spec_files
-
-    return spec_files.name_of(HostPaths.default(), word)
-
-
 def load(path: Path) -> Lab:
     """Return a resolved lab, checked against the catalogue."""
     from stacklab import spec

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.errors import RenderError
 from stacklab.model.lab import Lab, Node
-from stacklab.model.release import Bug, Release, When, operating_system
+from stacklab.model.release import Bug, Release, When
+from stacklab.model.release_names import operating_system
 from stacklab.stages.stage import Step
 
 

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.spec.form.values import Wrong, read_text, refuse_leading_zeros
-from stacklab.spec.source import quote
+from stacklab.spec.mistakes import quote
 
 # Patterns of whole texts, as those of `values`: the JSON Schema uses them, too.
 CIDR = r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}"

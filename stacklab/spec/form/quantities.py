@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stacklab.model.lab import Size
 from stacklab.spec.form.values import AMOUNT, Wrong, read_text
-from stacklab.spec.source import quote
+from stacklab.spec.mistakes import quote
 
 # Patterns of whole texts, as those of `values`: the JSON Schema uses them, too.
 SIZE = r"[0-9]{1,6}(\.[0-9]{1,6})? ?(MiB|GiB|TiB)"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
-from stacklab.model.release import plain_name
-from stacklab.spec.source import quote
+from stacklab.model.release_names import plain_name
+from stacklab.spec.mistakes import quote
 from stacklab.words import suggest
 
 # Patterns of whole texts; the JSON Schema uses them, too, so they are in the syntax that both

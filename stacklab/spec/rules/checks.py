@@ -9,9 +9,9 @@ from stacklab.model.stack import Role
 from stacklab.spec.defaults import members
 from stacklab.spec.form.checks import CustomSpec
 from stacklab.spec.form.schema import LabSpec
+from stacklab.spec.mistakes import Keys, SpecMistake
 from stacklab.spec.rules.context import RuleContext
 from stacklab.spec.rules.secrets import secret_in_command
-from stacklab.spec.source import Keys, SpecMistake
 from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")

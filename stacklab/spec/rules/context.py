@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from stacklab.model.release import Release
 from stacklab.model.stack import Role
 from stacklab.spec.form.schema import LabSpec
-from stacklab.spec.source import Keys, SpecMistake
+from stacklab.spec.mistakes import Keys, SpecMistake
 from stacklab.words import suggest
 
 
@@ -33,6 +34,11 @@ class RuleContext:
 def has_role(spec: LabSpec, role: Role) -> bool:
     """Return True if the spec gives a node that role."""
     return any(node.role is role for node in spec.nodes.values())
+
+
+def title_of(release: Release) -> str:
+    """Return a release as findings name it."""
+    return f"{release.installer} {release.name}"
 
 
 def undeclared_network(path: Keys, name: str, context: RuleContext) -> SpecMistake:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from stacklab.model.lab import Disk, DiskBus, NodeKind
 from stacklab.spec.defaults import kind_of, members
 from stacklab.spec.form.schema import MOST_DISKS, DiskSpec, LabSpec, NodeSpec
-from stacklab.spec.source import Keys, SpecMistake
+from stacklab.spec.mistakes import Keys, SpecMistake
 
 # The machine has two channels with two places each.
 MOST_IDE = 4

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.spec.form.stack import StackSpec
-from stacklab.spec.source import Keys, SpecMistake
+from stacklab.spec.mistakes import Keys, SpecMistake
 
 # The words of a name in camelCase or snake_case.
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")

@@ -11,6 +11,7 @@ from stacklab.model.stack import NO_INSTALLER, Role
 from stacklab.spec.defaults import members
 from stacklab.spec.form.schema import LabSpec
 from stacklab.spec.form.stack import StackSpec
+from stacklab.spec.mistakes import Keys, SpecMistake
 from stacklab.spec.rules.context import RuleContext, has_role
 from stacklab.spec.rules.secrets import misnamed_sources, secrets_in
 from stacklab.spec.rules.stack_networks import (
@@ -27,7 +28,6 @@ from stacklab.spec.rules.stack_release import (
     chosen_release,
     written_keys,
 )
-from stacklab.spec.source import Keys, SpecMistake
 from stacklab.words import suggest
 
 # Gerrit's short names of a change, and what git has to be asked for instead.

@@ -14,8 +14,8 @@ from stacklab.model.stack import NO_INSTALLER, Role
 from stacklab.spec.defaults import DEFAULT_MEMORY
 from stacklab.spec.form.schema import LabSpec, NodeSpec
 from stacklab.spec.form.stack import StackSpec
+from stacklab.spec.mistakes import SpecMistake
 from stacklab.spec.rules.context import RuleContext, has_role
-from stacklab.spec.source import SpecMistake
 
 # Keys of `stack` that a controller's memory depends on, each with the trait that says how.
 _OPTIONAL = (("tls", "tls_memory"), ("dashboard", "dashboard_memory"))

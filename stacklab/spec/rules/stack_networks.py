@@ -11,9 +11,8 @@ from stacklab.model.stack import Role
 from stacklab.spec.defaults import default_network
 from stacklab.spec.form.schema import LabSpec, NodeSpec
 from stacklab.spec.form.stack import StackSpec
-from stacklab.spec.rules.context import RuleContext, undeclared_network
-from stacklab.spec.rules.stack_release import title_of
-from stacklab.spec.source import SpecMistake
+from stacklab.spec.mistakes import SpecMistake
+from stacklab.spec.rules.context import RuleContext, title_of, undeclared_network
 
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
 

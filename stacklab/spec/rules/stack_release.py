@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab import releases
-from stacklab.model.release import Release, operating_system, plain_name
+from stacklab.model.release import Release
+from stacklab.model.release_names import operating_system, plain_name
 from stacklab.model.stack import NO_INSTALLER, Installer
 from stacklab.spec.form.schema import STAND_IN, LabSpec
 from stacklab.spec.form.stack import GlanceSpec, StackSpec
-from stacklab.spec.rules.context import RuleContext
-from stacklab.spec.source import SpecMistake
+from stacklab.spec.mistakes import SpecMistake
+from stacklab.spec.rules.context import RuleContext, title_of
 
 # What has words that depend on the release: a stack's key, the release's, and what both are called.
 _WORD_KEYS = (
@@ -25,11 +26,6 @@ def chosen_release(stack: StackSpec) -> Release:
     # The default is the first one of localrc/releases.yaml, whose order is kept.
     name = stack.release or next(iter(known))
     return known[name]
-
-
-def title_of(release: Release) -> str:
-    """Return a release as findings name it."""
-    return f"{release.installer} {release.name}"
 
 
 def written_keys(stack: StackSpec) -> list[str]:

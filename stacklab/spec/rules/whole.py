@@ -10,8 +10,8 @@ from stacklab.model.stack import Role
 from stacklab.spec.defaults import impairment, kind_of, members
 from stacklab.spec.form.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.form.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem
+from stacklab.spec.mistakes import Keys, SpecMistake
 from stacklab.spec.rules.context import RuleContext, has_role, undeclared_network
-from stacklab.spec.source import Keys, SpecMistake
 from stacklab.words import suggest
 
 # libvirt's packages make this network on every machine, so also on a node that is a compute.

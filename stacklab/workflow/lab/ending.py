@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable
 
 from stacklab import record
-from stacklab.errors import HostError, LabError, ProviderError, ToolError
+from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.tools import ssh, ssh_tunnel
 from stacklab.workflow.context import Context, not_up, read_own
-from stacklab.workflow.debug import places
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import host_guard
+from stacklab.workflow.lab.connections import close_connections
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.snapshots import store as snapshots
 
@@ -121,15 +119,3 @@ def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
             f"left behind: {', '.join(left)}",
             hint=f"./invoke lab.destroy {paths.name} again",
         )
-
-
-def close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:
-    """End ssh's connections and tunnels: their processes would outlive the nodes by minutes."""
-    for log in places.tunnel_logs(paths):
-        ssh_tunnel.end(log)
-    if not paths.ssh_config.exists():
-        return
-    for node in lab_record.nodes:
-        if (paths.sockets / node.name).exists():
-            with contextlib.suppress(ToolError):  # one that hangs must not keep the nodes alive
-                context.runner.run(ssh.close_command(paths, node.name))

@@ -18,11 +18,9 @@ from stacklab.workflow.cloud import departed
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.lab.changes import nics
-from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
+from stacklab.workflow.lab.changes.change import Changes, Cost, Row, Subject
 from stacklab.workflow.lab.changes.compare import compare
 from stacklab.workflow.snapshots import pristine
-
-Row = tuple[str, str, str]
 
 # What `lab.up` does with a node in each state; one in any other is made.
 _ACTIONS = {

@@ -16,7 +16,7 @@ from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import host_guard
-from stacklab.workflow.lab.ending import close_connections
+from stacklab.workflow.lab.connections import close_connections
 from stacklab.workflow.mirror import serving
 from stacklab.workflow.snapshots import intent, lab_files, restarting, saving, store
 from stacklab.workflow.snapshots.intent import Doing, Intent

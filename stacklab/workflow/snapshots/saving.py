@@ -17,7 +17,7 @@ from stacklab.providers.contract import Provider, Snapshots, lacking
 from stacklab.providers.snapshot_maker import NodeDisks, SnapshotMaker
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
-from stacklab.workflow.lab.ending import close_connections
+from stacklab.workflow.lab.connections import close_connections
 from stacklab.workflow.snapshots import intent, lab_files, restarting, store
 from stacklab.workflow.snapshots.intent import Doing, Intent
 

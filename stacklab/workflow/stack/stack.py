@@ -12,7 +12,7 @@ from stacklab.errors import AlreadyRunning, Interrupted, LabError
 from stacklab.images.store import image_name
 from stacklab.installers import kit_of, rendering
 from stacklab.model.lab import Lab
-from stacklab.model.release import operating_system
+from stacklab.model.release_names import operating_system
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord

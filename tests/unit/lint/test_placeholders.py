@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stacklab.lint import placeholders
-from stacklab.lint.placeholders import INI, SHELL, YAML, Syntax
 from stacklab.lint.scope import Source
+from stacklab.lint.syntaxes import INI, SHELL, YAML, Syntax
 
 
 def take_out(text: str, syntax: Syntax) -> placeholders.Cleared:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from stacklab.spec import placement, source
 from stacklab.spec.form.schema import LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.form.stack import StackSpec
+from stacklab.spec.mistakes import SpecMistake
 from stacklab.spec.source import Document, Value
 
 MODELS = (LabSpec, NetworkSpec, NodeSpec, NicSpec, StackSpec)
@@ -53,7 +54,7 @@ def test_nothing_is_lost_but_anchors(data: dict[str, Value]) -> None:
 def test_a_place_is_that_of_the_text_and_a_path_that_where_it_belongs() -> None:
     text = "networks:\n  nodes:\n    a: {memory: 5}\n"
     document, _ = placement.put_right(source.parse(text, "f"))
-    problem = document.problem(source.SpecMistake(path=("nodes", "a", "memory"), wrong="x"))
+    problem = document.problem(SpecMistake(path=("nodes", "a", "memory"), wrong="x"))
     assert str(problem) == "f:3:17: nodes.a.memory: x"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.spec.source import LARGEST, Document, Place, SpecMistake, parse, quote, read, show
+from stacklab.spec.mistakes import SpecMistake, quote, show
+from stacklab.spec.source import LARGEST, Document, Place, parse, read
 
 
 def only_problem(document: Document) -> str:

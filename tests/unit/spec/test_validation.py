@@ -6,7 +6,8 @@ import pytest
 
 from stacklab.model.lab import Size
 from stacklab.spec.form.schema import LabSpec
-from stacklab.spec.source import parse, show
+from stacklab.spec.mistakes import show
+from stacklab.spec.source import parse
 from stacklab.spec.validation import validate as validate_document
 
 SMALLEST = """\

@@ -27,7 +27,8 @@ from stacklab.installers.kit.roles import has_compute
 from stacklab.installers.kit.templates.guard import check_localrc
 from stacklab.installers.kit.templates.quoting import TRAIT
 from stacklab.model.lab import Lab, Node
-from stacklab.model.release import Bug, Release, plain_name
+from stacklab.model.release import Bug, Release
+from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Role
 
 SECRET_NAMES = (

@@ -15,9 +15,9 @@ from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding
 from stacklab.lint.kind_era import assumed_era, era_as_said
 from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness
-from stacklab.lint.placeholders import SHELL
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
+from stacklab.lint.syntaxes import SHELL
 from stacklab.model.stack import Installer
 
 # Names that only contrail.sh reads; DevStack's half of a Contrail lab shares the others.

@@ -20,11 +20,12 @@ from stacklab.lint.kinds import (
     Sureness,
     newest_release,
 )
-from stacklab.lint.placeholders import SHELL
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
+from stacklab.lint.syntaxes import SHELL
 from stacklab.model.lab import Lab
-from stacklab.model.release import Release, plain_name
+from stacklab.model.release import Release
+from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Installer
 
 # A header of local.conf, even if DevStack would not take it for one: a rule says so then.

@@ -18,7 +18,8 @@ from stacklab.installers.kit.addresses import (
 from stacklab.installers.kit.git import git_base
 from stacklab.installers.kit.roles import compute_nodes, is_in_cloud
 from stacklab.model.lab import Lab, Network, Node
-from stacklab.model.release import Release, operating_system
+from stacklab.model.release import Release
+from stacklab.model.release_names import operating_system
 from stacklab.model.stack import NetworkingMode, Role
 from stacklab.words import suggest
 

@@ -11,7 +11,7 @@ from stacklab.lint.era import Era, Ground, Mark
 from stacklab.lint.kind_era import by_marks, era_as_said
 from stacklab.lint.kinds import FileKind
 from stacklab.lint.scope import Source
-from stacklab.model.release import plain_name
+from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Installer
 
 # A variable at the left margin; its value without quotes and comment.

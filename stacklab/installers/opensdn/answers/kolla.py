@@ -10,7 +10,8 @@ from types import MappingProxyType
 from stacklab.errors import RenderError
 from stacklab.installers.kit.addresses import address, api_address
 from stacklab.model.lab import Lab, Node
-from stacklab.model.release import Release, operating_system
+from stacklab.model.release import Release
+from stacklab.model.release_names import operating_system
 from stacklab.model.stack import ConfigOption, Role
 from stacklab.stages.stage import Step
 

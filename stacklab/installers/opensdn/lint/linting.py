@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from stacklab.installers.opensdn.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
-from stacklab.lint.placeholders import YAML
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
+from stacklab.lint.syntaxes import YAML
 from stacklab.model.stack import Installer
 
 # Sections that no other installer has; `instances` alone could be anybody's.

@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from stacklab.installers.packstack.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
-from stacklab.lint.placeholders import INI
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
+from stacklab.lint.syntaxes import INI
 from stacklab.model.stack import Installer
 
 # Keys that begin like this are Packstack's alone.

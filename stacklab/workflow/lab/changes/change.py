@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from stacklab.codec import Codec
 
+# A line of `lab.plan`: a thing, what `lab.up` does with it, and why.
+Row = tuple[str, str, str]
+
 
 class Cost(StrEnum):
     """What following a change takes; of two, the later one is the dearer."""

@@ -32,7 +32,7 @@ from stacklab.workflow.lab.changes import names, nics
 from stacklab.workflow.lab.changes.change import Changes, Cost, Subject
 from stacklab.workflow.lab.changes.compare import compare
 from stacklab.workflow.lab.changes.refusing import Consent, SpecChanged, refuse_unless_agreed
-from stacklab.workflow.lab.ending import close_connections
+from stacklab.workflow.lab.connections import close_connections
 
 _SHUTDOWN_S = 60.0
 

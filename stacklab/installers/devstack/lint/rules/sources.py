@@ -12,7 +12,7 @@ from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding, at_first_line
-from stacklab.model.release import plain_name
+from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Installer
 
 _COMMON = "openstack/devstack@493835a:functions-common"

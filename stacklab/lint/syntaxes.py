@@ -1,0 +1,34 @@
+"""Syntaxes of values in answer files: what is a placeholder in each of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME
+_ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>|<< [A-Za-z][^<>|&;$`\n]* >>"
+_JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
+_WORDS = r"\b(?:YOUR|your)[_-]\w[\w-]*|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME|COMPLETE_HERE)\b"
+# At the beginning of a value, or of a part of one: a $ inside a word may well be meant.
+_VARIABLE = r"(?<![\w$.%!-])\$\{?[A-Z][A-Z0-9_]{2,}\}?"
+# A small one alone, as the whole value of a line.
+_WHOLE = r"(?<=[:=] )\$\{?[a-z][a-z0-9_]{2,}\}?(?=\s*$)"
+# A value's beginning: what stands before it on the line, comments excluded.
+_VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P<mark>{mark})"
+
+_IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}"))
+_IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_VARIABLE}"))
+_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}|{_WHOLE}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Syntax:
+    """A syntax of values: what is a placeholder in it, and how a value that nobody knows looks."""
+
+    pattern: re.Pattern[str]
+    unknown: str  # "" leaves placeholders where they are
+
+
+SHELL = Syntax(pattern=_IN_SHELL, unknown="$(placeholder)")
+INI = Syntax(pattern=_IN_INI, unknown="")
+YAML = Syntax(pattern=_IN_YAML, unknown="{{ placeholder }}")
