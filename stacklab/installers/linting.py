@@ -17,13 +17,12 @@ from stacklab.installers import all_kits
 from stacklab.lint import ignores, placeholders
 from stacklab.lint.book import Book, rule
 from stacklab.lint.certainty import soften_uncertain
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.held import HeldNode
 from stacklab.lint.kind_era import era_as_said
 from stacklab.lint.kinds import Claim, FileKind, Judgement, LintedFile, Linting, Sureness, no_era
 from stacklab.lint.readers import read
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
 

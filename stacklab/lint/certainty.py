@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from stacklab import releases
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Severity
 from stacklab.lint.kinds import LintedFile
-from stacklab.lint.scope import Scope
+from stacklab.lint.scope import Era, Ground, Scope
 
 _LONG = 2000  # lines; a longer file than any installer's is not read again for each release
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from stacklab import releases
 from stacklab.lint import era
-from stacklab.lint.era import Era, Ground, Mark
+from stacklab.lint.era import Mark
 from stacklab.lint.kinds import FileKind
+from stacklab.lint.scope import Era, Ground
 
 
 def era_as_said(kind: FileKind, release: str, ground: Ground, why: str) -> Era:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from stacklab import releases
 from stacklab.lint.finding import Finding, Rule
-from stacklab.lint.scope import Linter, Scope, Source
+from stacklab.lint.scope import Era, Linter, Scope, Source
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
 
 if TYPE_CHECKING:  # whoever renders files imports the kinds, and waits for no rule
-    from stacklab.lint.era import Era
     from stacklab.lint.syntaxes import Syntax
 
 

@@ -12,9 +12,9 @@ from stacklab import facts
 from stacklab.lint.examples import TABLE
 
 if TYPE_CHECKING:  # rendering must not wait for the lint
-    from stacklab.lint.era import Era
     from stacklab.lint.finding import Finding, Rule
     from stacklab.lint.kinds import Judgement, LintedFile
+    from stacklab.lint.scope import Era
 
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
 _SHOWN = 3  # files that a line of one era names

@@ -30,7 +30,8 @@ from stacklab.process.command import Runner
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural, suggest
 from stacklab.workflow import spec_files
-from stacklab.workflow.context import Context, node_named, read_own, running_lab
+from stacklab.workflow.context import Context, read_own, running_lab
+from stacklab.workflow.node_names import node_named
 from stacklab.workflow.placing import Difference, place_answers, render_answers
 
 _READ_LIMIT_S = 60.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from stacklab import files, locks, record
 from stacklab.errors import HostError, LabError, ToolError
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab
 from stacklab.model.lab_json import from_json
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
@@ -266,15 +266,6 @@ def _lab_meant(context: Context, name: str) -> tuple[str, str]:
     if guess:
         return guess, f"./invoke lab.up {guess}"
     return "", "./invoke lab.list"
-
-
-def node_named(lab: Lab, name: str, *, hint: str) -> Node:
-    """Return the lab's node of that name; raises LabError listing those that it has."""
-    for node in lab.nodes:
-        if node.name == name:
-            return node
-    known = ", ".join(node.name for node in lab.nodes)
-    raise LabError(f"{name!r} is not a node of lab {lab.name} (it has: {known})", hint=hint)
 
 
 def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:

@@ -16,7 +16,7 @@ from stacklab.files import read_regular
 from stacklab.spec.lab_files import SUFFIXES
 from stacklab.spec.lab_search import directories
 from stacklab.words import nearest, plural
-from stacklab.workflow.context import node_named
+from stacklab.workflow.node_names import node_named
 
 if TYPE_CHECKING:  # rendering must not wait for 200 rules
     from stacklab.lint.finding import Finding, Rule

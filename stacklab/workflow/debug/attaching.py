@@ -24,15 +24,8 @@ from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import ide, node_program, patience, places
 from stacklab.workflow.debug.code import find_package
 from stacklab.workflow.debug.debuggers import DEBUGPY, PYCHARM, DebuggerKind, files_of
-from stacklab.workflow.debug.services import (
-    DebugProcess,
-    DebugService,
-    list_services,
-    pick,
-    read_port,
-    read_processes,
-    restart_limit_s,
-)
+from stacklab.workflow.debug.service import DebugProcess, DebugService, restart_limit_s
+from stacklab.workflow.debug.services import list_services, pick, read_port, read_processes
 
 IDE_PORT = 5678  # where PyDev's debug server listens, unless told otherwise
 _WAIT_S = 5.0

@@ -18,7 +18,8 @@ from stacklab.tools.dap import DapError, Debugger, Stop
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import attaching, code, places
 from stacklab.workflow.debug.debuggers import DEBUGPY
-from stacklab.workflow.debug.services import DebugService, list_services, pick
+from stacklab.workflow.debug.service import DebugService
+from stacklab.workflow.debug.services import list_services, pick
 
 _PLACE = re.compile(r"(?P<file>[^\s:]{1,300}\.py):(?P<line>\d{1,6})", re.ASCII)
 _REQUEST_S = 300.0  # until what has made the request is done

@@ -21,7 +21,8 @@ from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import node_program, places
-from stacklab.workflow.debug.services import DebugService, list_services, pick
+from stacklab.workflow.debug.service import DebugService
+from stacklab.workflow.debug.services import list_services, pick
 
 _TAG = "debug.code"
 _FIND_S = 120.0

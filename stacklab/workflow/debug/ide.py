@@ -16,7 +16,7 @@ from stacklab import files
 from stacklab.paths import LabPaths
 from stacklab.workflow.debug import places
 from stacklab.workflow.debug.debuggers import PYCHARM, PYDEV, DebuggerKind
-from stacklab.workflow.debug.services import DebugProcess, DebugService
+from stacklab.workflow.debug.service import DebugProcess, DebugService
 
 # PyCharm says where a file is for both sides; it neither stops nor shows output of its own accord.
 _RUN_CONFIGURATION = """\

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacklab.workflow.debug.services import DebugService
+from stacklab.workflow.debug.service import DebugService
 
 PATIENCE_S = 3600
 # Of whoever calls, or watches, the service that stands still.

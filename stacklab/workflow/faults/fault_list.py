@@ -12,7 +12,7 @@ from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.paths import LabPaths
-from stacklab.workflow.context import node_named
+from stacklab.workflow.node_names import node_named
 
 _USAGE = """\
 ./invoke lab.fault {lab} link-down NODE NIC | unplug NODE NIC | pause NODE | power-off NODE | \

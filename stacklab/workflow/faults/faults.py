@@ -14,17 +14,17 @@ import time
 from collections.abc import Iterable, Sequence
 
 from stacklab.checks.expect import Fault, FaultKind
-from stacklab.errors import LabError, ToolError
-from stacklab.model.lab import NIC, Lab
+from stacklab.errors import LabError
+from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import FaultMaker, MakesFaults, lacking
+from stacklab.providers.contract import FaultMaker, MakesFaults
 from stacklab.record import LabRecord
-from stacklab.tools import ssh
 from stacklab.workflow.context import Context, not_up, read_own
 from stacklab.workflow.faults import fault_list
 from stacklab.workflow.faults.fault_list import listed, parse
 from stacklab.workflow.faults.settling import CHANGE_TAPS, Settler
+from stacklab.workflow.faults.standing import StandingFaults
 
 # Undone in this order: a node has to run before its NIC is plugged in.
 _ORDER = (
@@ -34,13 +34,10 @@ _ORDER = (
     FaultKind.LINK_DOWN,
     FaultKind.PARTITION,
 )
-_OF_NICS = (FaultKind.UNPLUG, FaultKind.LINK_DOWN)
-
 __all__ = [
     "LabFaults",
     "apply",
     "clear",
-    "cut_again",
     "forget",
     "listed",
     "parse",
@@ -96,19 +93,6 @@ def _open_faults(context: Context, lab: Lab, paths: LabPaths) -> LabFaults:
     return LabFaults(context, lab, paths, record)
 
 
-def _maker_of(context: Context, record: LabRecord) -> FaultMaker:
-    """Return who makes faults in the lab; raises ProviderError where nobody can."""
-    provider = context.provider(record)
-    if not isinstance(provider, MakesFaults):
-        raise lacking(
-            provider,
-            record.name,
-            "faults that can be made",
-            hint=f"./invoke lab.exec {record.name} -- COMMAND breaks something inside a node",
-        )
-    return provider.faults(record.name, record)
-
-
 # --- for workflows that hold it
 
 
@@ -133,18 +117,6 @@ def settle(
     """Set right on nodes what the host can't (clocks, NICs): for `lab.up`, once all answer."""
     if undone:
         LabFaults(context, lab, paths, record).settle(undone)
-
-
-def part_again(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-    """Name the taps of today in the rules of partitions: nodes that were restored have new ones."""
-    if listed(paths):
-        LabFaults(context, lab, paths, record).part_again()
-
-
-def cut_again(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-    """Make the faults of NICs again on nodes that booted: these have all NICs, with their links."""
-    if listed(paths):
-        LabFaults(context, lab, paths, record).cut_again()
 
 
 def forget(context: Context, paths: LabPaths, record: LabRecord) -> None:
@@ -176,33 +148,25 @@ def _heal_network(maker: FaultMaker, record: LabRecord, fault: Fault) -> None:
     maker.heal(fault.network, len(fault.groups) or len(record.nodes))
 
 
-class LabFaults:
-    """A lab's faults, and how they are made and undone. The caller holds the lab's lock."""
-
-    def __init__(self, context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-        self._context = context
-        self._lab = lab
-        self._paths = paths
-        self._record = record
-        self._maker = _maker_of(context, record)
-        self.faults = list(listed(paths))
+class LabFaults(StandingFaults):
+    """Makes and undoes a lab's faults. The caller holds the lab's lock."""
 
     def apply(self, fault: Fault) -> Fault:
         """See the function `apply`."""
         self._refuse(fault)
         if fault.kind is FaultKind.UNPLUG:
-            slot = self._maker.slot(fault.node, self._nic_of(fault))
+            slot = self.maker.slot(fault.node, self.nic_of(fault))
             fault = dataclasses.replace(fault, interface=slot)
         # Listed first: if this process dies half-way, `--undo` knows what to undo.
         self._write_list([*self.faults, dataclasses.replace(fault, at=time.time())])
         try:
             with self._context.progress.stage(fault.node or "host", str(fault)):
-                self._make(fault)
+                self.make(fault)
         except BaseException:
             with contextlib.suppress(LabError):
                 self.undo([self.faults[-1]], wait=False)
             raise
-        self._close_connections(fault)
+        self.close_connections(fault)
         if fault.kind in CHANGE_TAPS:
             # The rules name taps, and a tap that is gone may be another lab's tomorrow.
             self.part_again()
@@ -242,7 +206,7 @@ class LabFaults:
             lab=self._lab,
             paths=self._paths,
             record=self._record,
-            maker=self._maker,
+            maker=self.maker,
         )
         settler.settle(undone, remaining=self.faults)
 
@@ -257,7 +221,7 @@ class LabFaults:
         if fault.kind is FaultKind.PARTITION:
             self._refuse_partition(fault)
             return
-        state = self._maker.state(fault.node)
+        state = self.maker.state(fault.node)
         if state is NodeState.PAUSED and fault.kind is FaultKind.POWER_OFF:
             return
         if state is not NodeState.RUNNING:
@@ -275,54 +239,13 @@ class LabFaults:
                 hint=f"./invoke lab.fault {self._lab.name} --undo",
             )
         # Before it is listed: a fault that can't be made must not be on the list.
-        self._maker.refuse_partition(fault.network)
-
-    def _make(self, fault: Fault) -> None:
-        maker = self._maker
-        match fault.kind:
-            case FaultKind.PAUSE:
-                maker.pause(fault.node)
-            case FaultKind.POWER_OFF:
-                maker.power_off(fault.node)
-            case FaultKind.LINK_DOWN:
-                maker.set_link(fault.node, self._nic_of(fault), is_up=False)
-            case FaultKind.UNPLUG:
-                maker.unplug(fault.node, self._nic_of(fault), fault.interface)
-            case FaultKind.PARTITION:
-                maker.part(fault.network, fault.groups)
-
-    def part_again(self) -> None:
-        """See the function `part_again`."""
-        for fault in self.faults:
-            if fault.kind is FaultKind.PARTITION:
-                self._maker.part(fault.network, fault.groups)
-
-    def cut_again(self) -> None:
-        """See the function `cut_again`."""
-        for fault in self.faults:
-            # One that is unplugged still may have been left so by a killed command.
-            if fault.kind in _OF_NICS and self._maker.has_nic(fault.node, self._nic_of(fault)):
-                self._make(fault)
-                self._close_connections(fault)
-
-    def _close_connections(self, fault: Fault) -> None:
-        """End the shared ssh connection to a node that is cut off.
-
-        It would hang for half a minute before it noticed that the node is gone.
-        """
-        if not fault.node:
-            return
-        access = self._lab.node(fault.node).access.device
-        is_cut_off = fault.stops_node or fault.device == access
-        if is_cut_off and (self._paths.sockets / fault.node).exists():
-            with contextlib.suppress(ToolError):
-                self._context.runner.run(ssh.close_command(self._paths, fault.node))
+        self.maker.refuse_partition(fault.network)
 
     # --- undoing
 
     def _undo_one(self, fault: Fault) -> None:
         """Undo what is left of a fault: the node may have been started or resumed meanwhile."""
-        maker = self._maker
+        maker = self.maker
         if fault.kind is FaultKind.PARTITION:
             _heal_network(maker, self._record, fault)
             return
@@ -338,18 +261,13 @@ class LabFaults:
             self._repair_nic(fault)
 
     def _repair_nic(self, fault: Fault) -> None:
-        maker = self._maker
-        nic = self._nic_of(fault)
+        maker = self.maker
+        nic = self.nic_of(fault)
         has_nic = maker.has_nic(fault.node, nic)
         if fault.kind is FaultKind.UNPLUG and not has_nic:
             maker.plug(fault.node, fault.interface)
         elif fault.kind is FaultKind.LINK_DOWN and has_nic:
             maker.set_link(fault.node, nic, is_up=True)
-
-    def _nic_of(self, fault: Fault) -> NIC:
-        nic = self._lab.node(fault.node).nic_on(fault.network)
-        assert nic is not None, fault
-        return nic
 
 
 def _undo_order(fault: Fault) -> tuple[int, str]:

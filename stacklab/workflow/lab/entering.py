@@ -13,7 +13,8 @@ from stacklab.process.command import Command, Result
 from stacklab.providers import registry
 from stacklab.providers.contract import Console, lacking
 from stacklab.tools import ssh
-from stacklab.workflow.context import Context, node_named, not_up, running_lab
+from stacklab.workflow.context import Context, not_up, running_lab
+from stacklab.workflow.node_names import node_named
 
 
 class OutputOfNodes(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.workflow import spec_files
 from stacklab.workflow.cloud import departed
-from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
+from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab import kinds
 from stacklab.workflow.lab.bringing_up.steps import Bringing
 from stacklab.workflow.lab.changes.following import Following
@@ -13,6 +13,7 @@ from stacklab.workflow.lab.changes.refusing import NO_CONSENT, Consent
 from stacklab.workflow.lab.changes.refusing import refuse as refuse_changed
 from stacklab.workflow.lab.ending import clear_away
 from stacklab.workflow.lab.lab_up import LabUp
+from stacklab.workflow.node_names import node_named
 
 
 def up(

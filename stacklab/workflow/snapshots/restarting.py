@@ -12,7 +12,7 @@ from stacklab.model.snapshot import SnapshotKind
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
-from stacklab.workflow.faults import faults
+from stacklab.workflow.faults import standing
 from stacklab.workflow.nodes import clocks, leases
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
@@ -40,10 +40,10 @@ def settle(
         # While all of them can be reached: their kernel has forgotten netem. Their clock is the
         # host's.
         impair(context, lab, paths)
-        faults.part_again(context, lab, paths, record)
-        faults.cut_again(context, lab, paths, record)
+        standing.part_again(context, lab, paths, record)
+        standing.cut_again(context, lab, paths, record)
     else:
-        faults.part_again(context, lab, paths, record)
+        standing.part_again(context, lab, paths, record)
         waiter = _wait(context, lab, paths, record, title="answer") if is_restored else None
         late = _set_clocks(context, paths, lab.nodes, behind_s)
         if waiter is not None:

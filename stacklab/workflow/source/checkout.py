@@ -17,7 +17,8 @@ from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.tools.bounded import together
 from stacklab.workflow.context import Context, running_lab
-from stacklab.workflow.debug.services import DebugService, list_services
+from stacklab.workflow.debug.service import DebugService
+from stacklab.workflow.debug.services import list_services
 from stacklab.workflow.source import tree
 from stacklab.workflow.source.placed import (
     Checkout,

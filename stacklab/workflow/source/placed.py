@@ -19,7 +19,7 @@ from stacklab.paths import LabPaths
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow.context import Context
 from stacklab.workflow.copying import copy_to_node
-from stacklab.workflow.debug.services import restart_limit_s
+from stacklab.workflow.debug.service import restart_limit_s
 from stacklab.workflow.source.projects import SourceProject
 from stacklab.workflow.source.tree import Listing
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.words import suggest
-from stacklab.workflow.debug.services import DebugService
+from stacklab.workflow.debug.service import DebugService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

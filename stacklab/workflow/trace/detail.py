@@ -8,12 +8,8 @@ from __future__ import annotations
 from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.debug import node_program
-from stacklab.workflow.debug.services import (
-    DebugService,
-    list_services,
-    prefix_of_units,
-    restart_limit_s,
-)
+from stacklab.workflow.debug.service import DebugService, prefix_of_units, restart_limit_s
+from stacklab.workflow.debug.services import list_services
 
 # Whose steps are traced; as Debian's units are called, and as DevStack's.
 _SERVICES = ("nova-", "neutron-", "cinder", "n-", "q-", "c-")

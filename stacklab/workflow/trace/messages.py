@@ -15,7 +15,7 @@ from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import bounded, ssh
 from stacklab.workflow.context import Context, running_lab
-from stacklab.workflow.debug.services import prefix_of_units
+from stacklab.workflow.debug.service import prefix_of_units
 
 _TAG = "messages"
 _LIST_S = 300.0  # rabbitmqctl starts an Erlang for each list

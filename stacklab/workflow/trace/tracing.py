@@ -10,7 +10,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import Context
-from stacklab.workflow.debug.services import prefix_of_units
+from stacklab.workflow.debug.service import prefix_of_units
 from stacklab.workflow.trace import steps
 from stacklab.workflow.trace.collecting import Clock, Collector
 from stacklab.workflow.trace.lines import UUID, LogLine

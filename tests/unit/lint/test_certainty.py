@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from stacklab.lint.certainty import soften_uncertain
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding, Severity
 from stacklab.lint.kinds import FileKind, LintedFile
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.model.stack import Installer
 
 POSSIBLE = ("c", "b", "a")

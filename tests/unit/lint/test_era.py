@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.installers import linting as lint
-from stacklab.lint.era import Era, Ground, Mark, by_marks
+from stacklab.lint.era import Mark, by_marks
 from stacklab.lint.finding import Severity
+from stacklab.lint.scope import Era, Ground
 
 KNOWN = ("c", "b", "a")  # newest first
 HEAD = "[[local|localrc]]\nHOST_IP=10.0.0.1\n"

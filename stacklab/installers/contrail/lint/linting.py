@@ -11,11 +11,10 @@ from stacklab.installers.contrail.lint.names import NAMES
 from stacklab.installers.devstack.lint import linting as devstack_linting
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.across import of_kinds
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.finding import Finding
 from stacklab.lint.kind_era import assumed_era, era_as_said
 from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.lint.shape import is_assignments
 from stacklab.lint.syntaxes import SHELL
 from stacklab.model.stack import Installer

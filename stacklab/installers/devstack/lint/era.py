@@ -9,9 +9,10 @@ from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules.names import HARMLESS
 from stacklab.installers.devstack.lint.rules.sources import named_release, naming_line
-from stacklab.lint.era import Era, Ground, Mark
+from stacklab.lint.era import Mark
 from stacklab.lint.kind_era import by_marks, era_as_said
 from stacklab.lint.kinds import FileKind
+from stacklab.lint.scope import Era, Ground
 from stacklab.model.stack import Installer
 
 # Carried along in files of any age: the samples had it, and nothing complains.

@@ -10,7 +10,6 @@ from stacklab import releases
 from stacklab.installers.devstack.lint import across, era, known, linter, local_conf, localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules.sources import named_release
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.kind_era import era_as_said
 from stacklab.lint.kinds import (
     Claim,
@@ -20,7 +19,7 @@ from stacklab.lint.kinds import (
     Sureness,
     newest_release,
 )
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.lint.shape import is_assignments
 from stacklab.lint.syntaxes import SHELL
 from stacklab.model.lab import Lab

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from stacklab import releases
 from stacklab.installers.kolla.lint.names import known_names
-from stacklab.lint.era import Era, Ground, Mark
+from stacklab.lint.era import Mark
 from stacklab.lint.kind_era import by_marks, era_as_said
 from stacklab.lint.kinds import FileKind
-from stacklab.lint.scope import Source
+from stacklab.lint.scope import Era, Ground, Source
 from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Installer
 

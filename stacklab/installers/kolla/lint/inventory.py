@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from stacklab.installers.kolla.lint.names import known_names
 from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.era import Ground
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Ground, Scope, Source
 
 _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.kind_era import assumed_era, era_as_said
 from stacklab.lint.kinds import FileKind
-from stacklab.lint.scope import Source
+from stacklab.lint.scope import Era, Ground, Source
 
 # The playbooks know the tag by all of these: set_global_variables.yml, set_contrail_variables.yml.
 _TAG = re.compile(

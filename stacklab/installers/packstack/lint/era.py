@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from stacklab.installers.packstack.keys import Key, KeyTable, key_table, old_names_of
 from stacklab.installers.packstack.lint import ini
-from stacklab.lint.era import Era, Ground
 from stacklab.lint.kind_era import assumed_era, era_as_said
 from stacklab.lint.kinds import FileKind
-from stacklab.lint.scope import Source
+from stacklab.lint.scope import Era, Ground, Source
 
 _SHOWN = 3  # keys that a sentence names
 _SEVERAL = 2  # keys that only another release has

@@ -12,10 +12,9 @@ from stacklab.installers.packstack.lint.era import fitting_releases
 from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile, name_first
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.era import Ground
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.scope import Scope, Source
+from stacklab.lint.scope import Ground, Scope, Source
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _KEYS = (

@@ -22,7 +22,15 @@ from stacklab.paths.project import LABS
 from stacklab.process.runner import SubprocessRunner
 from stacklab.progress import Progress
 from stacklab.tools.host import listening
-from stacklab.workflow.debug import attaching, breaking, code, ide, node_program, patience, services
+from stacklab.workflow.debug import (
+    attaching,
+    breaking,
+    code,
+    ide,
+    node_program,
+    patience,
+    services,
+)
 from stacklab.workflow.debug.debuggers import (
     DEBUGPY,
     PYCHARM,
@@ -31,7 +39,12 @@ from stacklab.workflow.debug.debuggers import (
     debugger_named,
     files_of,
 )
-from stacklab.workflow.debug.services import DebugProcess, DebugService
+from stacklab.workflow.debug.service import (
+    DebugProcess,
+    DebugService,
+    prefix_of_units,
+    service_prefix,
+)
 from tests.unit.workflow.fake_host import FakeHost
 
 LAB = spec.load(LABS / "openstack-3node.yaml")
@@ -107,16 +120,16 @@ def test_one_that_is_not_there_or_twice_is_told(name: str, node: str, words: str
 
 def test_a_lab_whose_services_nobody_knows_is_refused() -> None:
     with pytest.raises(LabError, match="no services that stacklab can debug"):
-        services.service_prefix(spec.load(LABS / "mini-2node.yaml"))
-    assert services.service_prefix(LAB) == "stacklab-"
-    assert services.service_prefix(spec.load(LABS / "devstack-3node.yaml")) == "devstack@"
-    assert services.service_prefix(spec.load(LABS / "kolla-3node.yaml")) == "kolla-"
+        service_prefix(spec.load(LABS / "mini-2node.yaml"))
+    assert service_prefix(LAB) == "stacklab-"
+    assert service_prefix(spec.load(LABS / "devstack-3node.yaml")) == "devstack@"
+    assert service_prefix(spec.load(LABS / "kolla-3node.yaml")) == "kolla-"
 
 
 def test_what_reads_journals_refuses_containers() -> None:
-    assert services.prefix_of_units(LAB, "a trace") == "stacklab-"
+    assert prefix_of_units(LAB, "a trace") == "stacklab-"
     with pytest.raises(LabError, match="a trace takes services that are units of systemd"):
-        services.prefix_of_units(spec.load(LABS / "kolla-3node.yaml"), "a trace")
+        prefix_of_units(spec.load(LABS / "kolla-3node.yaml"), "a trace")
 
 
 @pytest.mark.parametrize(
