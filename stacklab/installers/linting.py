@@ -5,7 +5,6 @@ Kits bring their rules, and the means to tell their files from those of others.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,14 +12,21 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from stacklab import releases
 from stacklab.errors import LabError
-from stacklab.installers import all_kits
+from stacklab.installers import detecting
+from stacklab.installers.detecting import (
+    LINTINGS,
+    STDIN,
+    detect,
+    find_unknown,
+    has_rules,
+    kind_named,
+)
 from stacklab.lint import ignores, placeholders
-from stacklab.lint.book import Book, rule
 from stacklab.lint.certainty import soften_uncertain
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.held import HeldNode
 from stacklab.lint.kind_era import era_as_said
-from stacklab.lint.kinds import Claim, FileKind, Judgement, LintedFile, Linting, Sureness, no_era
+from stacklab.lint.kinds import FileKind, Judgement, LintedFile, no_era
 from stacklab.lint.readers import read
 from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.model.lab import Lab, Node
@@ -28,35 +34,25 @@ from stacklab.words import suggest
 
 __all__ = (
     "RULES",
-    "STDIN",
     "FileKind",
     "Finding",
     "Judgement",
     "Rule",
     "Severity",
-    "detect",
-    "find_answer_files",
     "judge_files",
     "judge_lab",
     "lint_files",
     "lint_lab",
 )
 
-_UNKNOWN = (
-    rule("file-kind", "a file that installers do not read", "the names that installers look for"),
-)
-_BOOK = Book(_UNKNOWN)
-_LINTINGS: tuple[Linting, ...] = tuple(kit.linting() for kit in all_kits())
-_KINDS: tuple[FileKind, ...] = tuple(kind for linting in _LINTINGS for kind in linting.kinds)
-_TREES = frozenset(name for linting in _LINTINGS for name in linting.trees)
-STDIN = "-"  # stands for what comes from stdin
+_TREES = frozenset(name for linting in LINTINGS for name in linting.trees)
 _MAX_PER_RULE = 20  # findings of one rule in one file; nobody reads more
 
 
 def _collect_rules() -> tuple[Rule, ...]:
     """Return every rule, by modules; those that two kits share, of any shell file, once."""
-    rules = [*read.RULES, *placeholders.RULES, *ignores.RULES, *_UNKNOWN]
-    for linting in _LINTINGS:
+    rules = [*read.RULES, *placeholders.RULES, *ignores.RULES, *detecting.RULES]
+    for linting in LINTINGS:
         rules += linting.rules
     by_id = {rule.id: rule for rule in rules}
     return tuple(by_id.values())
@@ -64,33 +60,6 @@ def _collect_rules() -> tuple[Rule, ...]:
 
 RULES: tuple[Rule, ...] = _collect_rules()
 _OF_AGE = frozenset(rule.id for rule in RULES if rule.is_of_age)
-
-
-def detect(source: Source, path: PurePath) -> FileKind | None:
-    """Return what a file is: the claim of the surest kit, of equals the first; None if unknown."""
-    claim = _find_claim(source, path)
-    return claim.kind if claim else None
-
-
-def _find_claim(source: Source, path: PurePath) -> Claim | None:
-    best: Claim | None = None
-    if _find_no_answers(path):
-        return None
-    for linting in _LINTINGS:
-        claim = linting.claim(source, path)
-        if claim is None:
-            continue
-        if best is None or claim.sureness > best.sureness:
-            best = claim
-    return best
-
-
-def _find_no_answers(path: PurePath) -> str:
-    """Return what an installer does with a file of that name that has no answers; "" if none."""
-    for linting in _LINTINGS:
-        if path.name in linting.no_answers:
-            return linting.no_answers[path.name]
-    return ""
 
 
 def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
@@ -124,9 +93,9 @@ def judge_files(
         findings += problems
         if source is None:
             continue
-        found = _kind_named(kind) if kind else detect(source, path)
+        found = kind_named(kind) if kind else detect(source, path)
         if found is None:
-            findings.append(_find_unknown(source, path))
+            findings.append(find_unknown(source, path))
             continue
         cleared = placeholders.take_out(source, found.syntax)
         findings += _first_of_each_rule(cleared.findings)
@@ -155,44 +124,11 @@ def judge_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> 
         for path, text in texts.items():
             source = Source(name=f"{node.name}:{path}", text=text)
             kind = detect(source, path)
-            if kind is None or not _has_rules(path, text):
+            if kind is None or not has_rules(path, text):
                 continue
             scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
             files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
     return Judgement(files=tuple(files), findings=_lint_and_compare(files, []))
-
-
-def _has_rules(path: PurePosixPath, text: str) -> bool:
-    """Return True if some kit judges a rendered file of that name, or with that text."""
-    if any(path.name in kind.names for kind in _KINDS):
-        return True
-    return any(linting.has_rules(text) for linting in _LINTINGS)
-
-
-def find_answer_files(directory: Path) -> list[Path]:
-    """Return the files below a directory that an installer reads, by their names or contents.
-
-    Hidden directories are passed over, and links to directories: they may lead in circles.
-    """
-    found: list[Path] = []
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if _is_answer_file(path):
-                found.append(path)
-    return found
-
-
-def _is_answer_file(path: Path) -> bool:
-    """Return True for a file that has an answer file's name, or surely is one by its text."""
-    if not path.is_file():
-        return False
-    if any(path.name in kind.names for kind in _KINDS):
-        return True
-    source, _problems = read.read_source(path)
-    claim = _find_claim(source, path) if source else None
-    return claim is not None and claim.sureness >= Sureness.KEYS
 
 
 def _scope_of_file(
@@ -256,46 +192,6 @@ def _find_node(path: PurePath, *, is_alone: bool) -> str:
     return str(directory)
 
 
-def _kind_named(word: str) -> FileKind:
-    """Return the kind of that word; raise LabError if there is none."""
-    for kind in _KINDS:
-        if kind.word == word:
-            return kind
-    words = [kind.word for kind in _KINDS]
-    raise LabError(f"no kind of file {word!r}", hint=suggest(word, words, label="one of"))
-
-
-def _find_unknown(source: Source, path: PurePath) -> Finding:
-    if _find_no_answers(path):
-        return _BOOK.finding(
-            "file-kind",
-            source.name,
-            line=0,
-            effect=_find_no_answers(path),
-            fix="give the path of the answer file itself",
-        )
-    titles = ", ".join(kind.title for kind in _KINDS)
-    names: set[str] = set()
-    for kind in _KINDS:
-        names |= kind.names
-    if path.name in names:
-        readers = " or ".join(kind.consumer for kind in _KINDS if path.name in kind.names)
-        return _BOOK.finding(
-            "file-kind",
-            source.name,
-            line=0,
-            effect=f"hardly a name in it is one that {readers} reads: it is another program's",
-            fix="give the path of the answer file itself, or say what it is: --kind",
-        )
-    return _BOOK.finding(
-        "file-kind",
-        source.name,
-        line=0,
-        effect=f"none of the installers reads the file, by its name and its text (known: {titles})",
-        fix=f"give it the name that its installer looks for: {', '.join(sorted(names))}",
-    )
-
-
 def _check_release(release: str, files: Sequence[LintedFile]) -> None:
     if not release or not files:
         return
@@ -318,7 +214,7 @@ def _lint_and_compare(
     for file in files:
         all_findings.update(soften_uncertain(file, _first_of_each_rule(_lint_file(file)), _OF_AGE))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
-    for linting in _LINTINGS:
+    for linting in LINTINGS:
         # Another installer's files must not decide on which of these are one cloud.
         kinds = (*linting.kinds, *linting.compared_beside)
         for cloud in _group_by_cloud([file for file in compared if file.kind in kinds]):

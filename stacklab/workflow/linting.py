@@ -45,6 +45,7 @@ def judge(words: Sequence[str], labs: Path, wishes: LintWishes) -> Judgement:
 
     Raises LabError for words that stand for nothing.
     """
+    from stacklab.installers import detecting
     from stacklab.installers import linting as lint
     from stacklab.lint.kinds import Judgement
 
@@ -64,7 +65,7 @@ def judge(words: Sequence[str], labs: Path, wishes: LintWishes) -> Judgement:
             release=wishes.release,
             kind=wishes.kind,
             lab=held,
-            stdin=_read_stdin() if Path(lint.STDIN) in paths else b"",
+            stdin=_read_stdin() if Path(detecting.STDIN) in paths else b"",
         )
         verdicts.append(verdict)
     for word in lab_words:
@@ -107,16 +108,16 @@ def _find_held(wishes: LintWishes) -> HeldNode | None:
 
 def _expand(paths: Sequence[Path]) -> list[Path]:
     """Return the paths with each directory replaced by the answer files below it."""
-    from stacklab.installers import linting as lint
+    from stacklab.installers import detecting
 
     files: list[Path] = []
     for path in paths:
         if str(path) in _NAMES_OF_STDIN:
-            path = Path(lint.STDIN)
-        if str(path) == lint.STDIN or not path.is_dir():
+            path = Path(detecting.STDIN)
+        if str(path) == detecting.STDIN or not path.is_dir():
             files.append(path)
             continue
-        below = lint.find_answer_files(path)
+        below = detecting.find_answer_files(path)
         if not below:
             raise LabError(
                 f"no installer reads any of the files below {path}",

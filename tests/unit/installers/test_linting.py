@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import LabError
+from stacklab.installers import detecting
 from stacklab.installers import linting as lint
 from stacklab.installers.contrail.lint.linting import LOCALRC as CONTRAIL_LOCALRC
 from stacklab.installers.devstack.lint import local_conf, post_config
@@ -78,7 +79,7 @@ def rules(*paths: Path, release: str = "") -> list[str]:
 def test_a_file_is_known_by_what_it_says_or_by_its_name(
     path: str, text: str, kind: FileKind | None
 ) -> None:
-    assert lint.detect(Source(name=path, text=text), PurePath(path)) is kind
+    assert detecting.detect(Source(name=path, text=text), PurePath(path)) is kind
 
 
 @pytest.mark.parametrize(
