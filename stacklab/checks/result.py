@@ -205,9 +205,13 @@ class Selection:
         A node's name selects what it does and what is done to it; a network's selects
         what happens on it.
         """
-        if check.kind.layer not in self.layers and (self.layers or check.kind.traits.is_on_request):
+        if self.layers:
+            if check.kind.layer not in self.layers:
+                return False
+        elif check.kind.traits.is_on_request:  # nobody has named its layer
             return False
-        if self.nodes and not self.nodes & {check.node, check.target}:
+        its_nodes = {check.node, check.target}
+        if self.nodes and not self.nodes & its_nodes:
             return False
         return not self.networks or check.network in self.networks
 

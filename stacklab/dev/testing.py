@@ -124,15 +124,18 @@ def _slowest_files(report: Path) -> Iterator[str]:
     files: dict[str, list[tuple[float, str]]] = {}
     for case in _cases(report) or ():  # None: pytest has said why
         name = case.get("file") or case.get("classname") or ""
-        files.setdefault(name, []).append((float(case.get("time", 0)), case.get("name", "")))
-    sums = sorted(
-        ((sum(test_s for test_s, _ in tests), name) for name, tests in files.items()), reverse=True
-    )
-    for sum_s, name in sums[:_SHOWN_FILES]:
+        test_s = float(case.get("time", 0))
+        files.setdefault(name, []).append((test_s, case.get("name", "")))
+    sums: list[tuple[float, str]] = []
+    for name, tests in files.items():
+        sum_s = sum(test_s for test_s, _ in tests)
         if sum_s >= _LONG_S:
-            slowest_s, slowest = max(files[name])
-            count = plural(len(files[name]), "test")
-            yield f"   {sum_s:5.0f} s  {name}, {count}, longest {slowest_s:.0f} s: {slowest}"
+            sums.append((sum_s, name))
+    sums.sort(reverse=True)
+    for sum_s, name in sums[:_SHOWN_FILES]:
+        slowest_s, slowest = max(files[name])
+        count = plural(len(files[name]), "test")
+        yield f"   {sum_s:5.0f} s  {name}, {count}, longest {slowest_s:.0f} s: {slowest}"
 
 
 def _failures(report: Path) -> Iterator[str]:

@@ -83,9 +83,12 @@ def file_lines(words: list[str], patterns: list[str]) -> Iterator[FoundLine]:
     """Yield the lines of these files that have one of the words, and a time of their own."""
     wanted = [word.encode() for word in words]
     root = Path("/")
-    paths = {path for pattern in patterns for path in root.glob(pattern.lstrip("/"))}
+    paths: set[Path] = set()
+    for pattern in patterns:
+        paths.update(root.glob(pattern.lstrip("/")))
     for path in sorted(paths):
         with path.open("rb") as stream:
+            # A service's log may have grown for weeks: its end has what was just done.
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, size - _FILE_MAX))
             for raw in stream:

@@ -100,11 +100,15 @@ def leaving_computes(made: Lab, lab: Lab) -> tuple[str, ...]:
 
     None of them where the cloud itself is another one: by its installer or its controller.
     """
-    before = (made.stack.installer, made.controller.name)
-    if kit_of(made.stack.installer) is None or before != (lab.stack.installer, lab.controller.name):
+    if kit_of(made.stack.installer) is None:
+        return ()
+    cloud_then = (made.stack.installer, made.controller.name)
+    cloud_now = (lab.stack.installer, lab.controller.name)
+    if cloud_then != cloud_now:
         return ()
     in_cloud = {node.name for node in lab.nodes if is_in_cloud(lab, node)}
-    return tuple(node.name for node in compute_nodes(made) if node.name not in in_cloud)
+    computes_then = [node.name for node in compute_nodes(made)]
+    return tuple(name for name in computes_then if name not in in_cloud)
 
 
 def own_modules(lab: Lab) -> tuple[str, ...]:

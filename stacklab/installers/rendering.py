@@ -146,11 +146,12 @@ def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
 
 def _after_settings(stages: Iterable[Stage], settings: Mapping[str, Stage]) -> Iterator[Stage]:
     """Have each stage wait for the settings of its nodes, where no stage before it does."""
-    waited_for: dict[
-        str, set[str]
-    ] = {}  # the settings for which a stage waits, by way of others, too
+    # The settings for which a stage waits, by way of others, too.
+    waited_for: dict[str, set[str]] = {}
     for stage in stages:
-        known = set().union(*(waited_for.get(name, ()) for name in stage.after))
+        known: set[str] = set()
+        for name in stage.after:
+            known |= waited_for.get(name, set())
         own = [settings[node].name for node in stage.nodes if node in settings]
         missing = [name for name in own if name not in known]
         waited_for[stage.name] = known.union(missing)

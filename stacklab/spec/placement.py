@@ -128,18 +128,28 @@ def _too_high(data: dict[str, Value]) -> Iterator[_Move]:
             section = key
             yield from _beside_entries(key, value, fields[key])
             continue
-        inner = _model_of(fields[section]) if section else None
-        if inner is None:
+        if not section:
             continue
-        model, is_map = inner
-        if is_map and isinstance(value, dict) and value and _is_like(value, model):
-            owner: Keys | None = (section,)
-        elif key in model.model_fields:
-            owner = _last_entry((section,), data[section]) if is_map else (section,)
-        else:
-            continue
+        owner = _owner_of(key, value, section, data[section], fields[section])
         if owner and _has_room(data, owner, key):
             yield _deeper((key,), (*owner, key))
+
+
+def _owner_of(
+    key: str, value: Value, section: str, of_section: Value, annotation: object
+) -> Keys | None:
+    """Return where a key that a lab does not have belongs in the section before it; None: not."""
+    inner = _model_of(annotation)
+    if inner is None:
+        return None
+    model, is_map = inner
+    # `nodes:`, then a mapping that looks like a node: one of the entries.
+    if is_map and isinstance(value, dict) and value and _is_like(value, model):
+        return (section,)
+    if key not in model.model_fields:
+        return None
+    # A field of an entry: of the last one that was written above it.
+    return _last_entry((section,), of_section) if is_map else (section,)
 
 
 def _has_room(data: Value, owner: Keys, key: str) -> bool:

@@ -33,6 +33,7 @@ def era_lines(verdict: Judgement) -> Iterable[Text]:
     for sentence, files in names.items():
         shown = ", ".join(files[:_SHOWN])
         more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        # Where all files are of one era, it goes without saying whose it is.
         which = f"{shown}{more}: " if len(names) > 1 else ""
         yield Text(f"{which}{_without_middles(sentence)}", style="dim")
 

@@ -91,13 +91,22 @@ def _is_done(history: History, name: str) -> bool:
 def _history_row(name: str, state: StageState | None) -> tuple[object, ...]:
     if state is None:
         return (name, "not yet", "", "", "")
-    when = state.ended_at if state.how is not None else state.began_at
-    took = f"{state.elapsed_s:.1f} s" if state.how is not None else ""
-    what = state.why
+    when, took = state.began_at, ""
+    if state.how is not None:  # it has ended
+        when, took = state.ended_at, f"{state.elapsed_s:.1f} s"
+    what = printable(_what_it_did(state).partition("\n")[0])
+    return (name, _state_text(state), moment(when), took, what)
+
+
+def _what_it_did(state: StageState) -> str:
+    """Return why a stage ran; of one that is not done also its last step."""
     step = state.last_step
-    if not state.is_done and step is not None:
-        what = f"{step.node}: {step.title}" + (f": {state.why}" if state.why else "")
-    return (name, _state_text(state), moment(when), took, printable(what.partition("\n")[0]))
+    if state.is_done or step is None:
+        return state.why
+    words = [step.node, step.title]
+    if state.why:
+        words.append(state.why)
+    return ": ".join(words)
 
 
 def _state_text(state: StageState | None) -> Text:

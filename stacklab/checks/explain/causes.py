@@ -220,15 +220,19 @@ def raise_for(
 
 def _message_lines(head: str, shown: Sequence[CheckResult]) -> Iterator[str]:
     """Yield the causes first, then some of the results without a cause."""
-    of_causes = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(shown)]
+    of_causes: list[str] = []
+    for group in causes(shown):
+        of_causes.append(f"{len(group.results)} {group.because} ({group.scope})")
     unexplained = [result for result in shown if result.cause is None or result.is_passed]
     # One cause for all of it: the message is one line.
     if len(of_causes) == 1 and not unexplained:
         yield f"{head} {of_causes[0]}"
         return
     yield head
+    for line in _shortened(of_causes, "more causes"):
+        yield f"  {line}"
     of_results = [f"{result.check.title}: {result.detail}" for result in unexplained]
-    for line in (*_shortened(of_causes, "more causes"), *_shortened(of_results, "more")):
+    for line in _shortened(of_results, "more"):
         yield f"  {line}"
 
 

@@ -75,13 +75,15 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckRe
     for check in checks:
         ping = pings.get(check.address)
         if check.kind is CheckKind.RATE:
-            verdict, output = _judge_rate(lab, check, answer, netems), answer.of(RATE).text
+            verdict = _judge_rate(lab, check, answer, netems)
+            output = answer.of(RATE).text
         elif ping is None or not ping.sent:
-            verdict, output = _without_pings(check, answer), answer.of(PING).text
-        elif check.kind is CheckKind.DELAY:
-            verdict, output = _judge_delay(lab, check, ping, netems), ping.line
+            verdict = _without_pings(check, answer)
+            output = answer.of(PING).text
         else:
-            verdict, output = _judge_loss(lab, check, ping, netems), ping.line
+            judge_pings = _judge_delay if check.kind is CheckKind.DELAY else _judge_loss
+            verdict = judge_pings(lab, check, ping, netems)
+            output = ping.line
         yield verdict.of(check, command=_command_line(lab, check), output=output)
 
 

@@ -113,10 +113,18 @@ def _judge_host(
     nic = isolation.nic_of(lab, check)
     host = lab.network(check.network).host_address
     words = {_host_word(lab, nic, port): f"{host}:{port}" for port in _closed_ports(facts)}
+    # The host's DNS is open to nodes: what refuses that, too, proves nothing of the firewall.
     dns = tried.codes.get(_host_word(lab, nic, _DNS_PORT))
-    unsent = next((tried.unsent[word] for word in words if word in tried.unsent), "")
-    reached = [place for word, place in words.items() if tried.codes.get(word) in _OPEN]
-    silent = [place for word, place in words.items() if tried.codes.get(word) == transit.SILENT]
+    unsent = ""
+    reached: list[str] = []
+    silent: list[str] = []
+    for word, place in words.items():
+        unsent = unsent or tried.unsent.get(word, "")
+        code = tried.codes.get(word)
+        if code in _OPEN:
+            reached.append(place)
+        elif code == transit.SILENT:
+            silent.append(place)
     shown = next(iter((*reached, *silent, *words.values())))
     if unsent:
         verdict = _unsent(nic, unsent)

@@ -63,8 +63,10 @@ class StacklabLab:
             return ""
         was_up = record.read(self._paths) is not None
         made_pristine = not self._had_pristine and self._paths.pristine().manifest.exists()
-        if was_up or made_pristine:
-            self._destroy(*(("--purge",) if made_pristine else ()))
+        if made_pristine:
+            self._destroy("--purge")
+        elif was_up:
+            self._destroy()
         return f"lab {self._lab}" if was_up else ""
 
     def _why_cold(self) -> str | None:

@@ -45,18 +45,22 @@ def full(
     lab: Lab | None, host: HostPaths, machine: Machine, others: Collection[Lab] = ()
 ) -> tuple[ProbeResult, ...]:
     """Run all probes; where no lab asks for containers, what is missing is a warning."""
+    # A lab without containers asks for nothing that only containers need.
+    asking = lab if lab is not None and lab.of_kind(NodeKind.CONTAINER) else None
     on_host = (programs.probe_program(machine, NSPAWN), *probe_host(machine))
     if not any(result.is_failed for result in on_host):
-        has_containers = lab is not None and lab.of_kind(NodeKind.CONTAINER)
-        on_host += storage.probe(lab if has_containers else None, host, machine)
+        on_host += storage.probe(asking, host, machine)
     on_host += probe_controllers(machine, is_said=False)
     features = kernel.probe_features(machine)
-    if lab is None or not lab.of_kind(NodeKind.CONTAINER):
-        is_asked = lab is None and any(other.of_kind(NodeKind.CONTAINER) for other in others)
-        if not is_asked:
-            on_host = tuple(_as_warning(result) for result in on_host)
-        return (*on_host, *probe_inotify(0, others, machine), *features)
-    return (*on_host, *probe_lab(lab, machine, others), *features)
+    if asking is not None:
+        return (*on_host, *probe_lab(asking, machine, others), *features)
+    if lab is not None or not _have_containers(others):
+        on_host = tuple(_as_warning(result) for result in on_host)
+    return (*on_host, *probe_inotify(0, others, machine), *features)
+
+
+def _have_containers(labs: Collection[Lab]) -> bool:
+    return any(lab.of_kind(NodeKind.CONTAINER) for lab in labs)
 
 
 def _as_warning(result: ProbeResult) -> ProbeResult:

@@ -92,10 +92,12 @@ def _remove_stale(root: Path, wanted: set[Path]) -> list[Path]:
     for directory, directory_names, file_names in os.walk(root, topdown=False):
         for name in (*file_names, *directory_names):
             path = Path(directory, name)
-            if path.is_dir() and not path.is_symlink():
+            is_link = path.is_symlink()
+            if path.is_dir() and not is_link:
                 if path not in wanted_directories:
                     path.rmdir()
-            elif path not in wanted or path.is_symlink():
+                continue
+            if is_link or path not in wanted:
                 path.unlink()
                 removed.append(path)
     return removed

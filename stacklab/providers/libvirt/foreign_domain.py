@@ -299,7 +299,8 @@ def _refuse_other_machine(domain: ET.Element, wanted: NodeHere) -> None:
     if mode != wanted.cpu_mode:
         raise ForeignDomain(f"its processor is {mode!a}, and this host's are {wanted.cpu_mode}")
     models = [element.text for element in domain.iterfind("cpu/model")]
-    if models != ([wanted.cpu_model] if wanted.cpu_model else []):
+    wanted_models = [wanted.cpu_model] if wanted.cpu_model else []
+    if models != wanted_models:
         raise ForeignDomain(f"its processor is {models}, and this host's are {wanted.cpu_model!a}")
     machine = _only(domain, "os/type").get("machine", "")
     if machine not in wanted.machines:
@@ -307,14 +308,20 @@ def _refuse_other_machine(domain: ET.Element, wanted: NodeHere) -> None:
 
 
 def _set_disks(domain: ET.Element, wanted: NodeHere) -> None:
-    disks = {_only(disk, "target").get("dev", ""): disk for disk in domain.iterfind("devices/disk")}
     ours = {"vda": ("qcow2", wanted.overlay), "vdb": ("raw", wanted.seed)}
-    if len(domain.findall("devices/disk")) != len(ours) or disks.keys() != ours.keys():
-        raise ForeignDomain(f"its disks are {', '.join(sorted(disks)) or 'none'}, not vda and vdb")
+    elements = domain.findall("devices/disk")
+    disks = {_only(disk, "target").get("dev", ""): disk for disk in elements}
+    # Counted, too: of two disks with one name the mapping has only the last.
+    is_as_ours = len(elements) == len(ours) and disks.keys() == ours.keys()
+    if not is_as_ours:
+        names = ", ".join(sorted(disks)) or "none"
+        raise ForeignDomain(f"its disks are {names}, not vda and vdb")
     for device, (kind, path) in ours.items():
-        if _only(disks[device], "driver").get("type") != kind:
+        disk = disks[device]
+        if _only(disk, "driver").get("type") != kind:
             raise ForeignDomain(f"its disk {device} is not {kind}")
-        _only(disks[device], "source").attrib = {"file": str(path)}
+        # Replaced, and not set: the other attributes could name a file of this host.
+        _only(disk, "source").attrib = {"file": str(path)}
 
 
 def _set_nics(domain: ET.Element, wanted: NodeHere) -> None:
@@ -340,8 +347,9 @@ def _set_consoles(domain: ET.Element, wanted: NodeHere) -> None:
                 continue
             for source in element.findall("source"):  # the terminal that it had when it ran
                 element.remove(source)
-    if any(one.get("type") != "file" or _port(one) != "0" for one in domain.iterfind("*/console")):
-        raise ForeignDomain("its console is not its first serial port")
+    for console in domain.iterfind("*/console"):
+        if console.get("type") != "file" or _port(console) != "0":
+            raise ForeignDomain("its console is not its first serial port")
 
 
 def _port(element: ET.Element) -> str:

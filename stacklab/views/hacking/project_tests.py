@@ -21,9 +21,11 @@ _LAST_LINES = 15
 def shown(tests: Sequence[ProjectTest]) -> list[Text]:
     """Return what failed, with its last words, and the counts."""
     parts: list[Text] = []
-    for test in [test for test in tests if not test.is_good][:_MOST_SHOWN]:
+    failed = [test for test in tests if not test.is_good]
+    for test in failed[:_MOST_SHOWN]:
+        last_lines = test.detail.splitlines()[-_LAST_LINES:]
         parts.append(Text(f"{test.status}  {test.name}", style="red"))
-        parts.append(Text("\n".join(test.detail.splitlines()[-_LAST_LINES:])))
+        parts.append(Text("\n".join(last_lines)))
     counts: dict[str, int] = {}
     for test in tests:
         counts[test.status] = counts.get(test.status, 0) + 1

@@ -125,16 +125,18 @@ class _CloudResults:
 def _draw_node(of_cloud: _CloudResults, name: str, x: int, height: int) -> Iterator[str]:
     """Draw a node with a line for each of its services."""
     results = of_cloud.services[name]
-    is_bad = any(not result.is_passed for result in results)
-    yield f'<g class="node{" bad" if is_bad else ""}" data-node="{name}">'
+    is_good = all(result.is_passed for result in results)
+    classes = "node" if is_good else "node bad"
+    yield f'<g class="{classes}" data-node="{name}">'
     yield element("rect", class_="plain", x=x, y=_PAD, width=_WIDTH, height=height, rx=6)
     y = _PAD + _LINE
+    room = (_WIDTH - 2 * _PAD - 14) // LETTER  # characters beside the dot of a service
     yield element("text", escape(name), class_="text title", x=x + _PAD, y=y)
     for result in results:
         y += _LINE
         yield element("circle", class_=f"dot {result.status}", cx=x + _PAD + 4, cy=y - 4, r=4)
         word = result.check.subject.removeprefix("stacklab-").removesuffix(".service")
-        room = (_WIDTH - 2 * _PAD - 14) // LETTER
+        # Cut before it is escaped: a half `&amp;` would be shown as it is.
         text = escape(report.clean(word)[:room])
         mark = "text" if result.is_passed else "text bad"
         yield element("text", text, class_=mark, x=x + _PAD + 14, y=y)

@@ -225,16 +225,23 @@ def _taken(lab: Lab, contents: Mapping[str, bytes]) -> dict[str, bytes]:
     names = {node.name for node in lab.nodes}
     taken = {}
     for name, content in contents.items():
-        top, *rest = PurePosixPath(name).parts
-        is_key = top == "keys" and _is_key(rest, names)
-        is_answer = top == "answers" and len(rest) > 1 and rest[0] in names
-        if is_key or is_answer or _STAGE_FILE.fullmatch(name):
+        if _is_taken(name, names):
             taken[name] = content
     if "secrets.json" in contents:
         taken["secrets.json"] = _secrets(contents["secrets.json"])
     if "impaired.json" in contents:
         taken["impaired.json"] = _impaired(contents["impaired.json"], names)
     return taken
+
+
+def _is_taken(name: str, nodes: set[str]) -> bool:
+    """Return True for the lab's keys, its nodes' answers, and what its stages have left."""
+    top, *rest = PurePosixPath(name).parts
+    if top == "keys":
+        return _is_key(rest, nodes)
+    if top == "answers":
+        return len(rest) > 1 and rest[0] in nodes
+    return _STAGE_FILE.fullmatch(name) is not None
 
 
 def _is_key(rest: list[str], nodes: set[str]) -> bool:

@@ -243,11 +243,14 @@ class _Asker:
 def _read(said: Said) -> Told:
     """Read the program's lines; others, as of a Python that complains, are passed over."""
     vms: list[tuple[str, str]] = []
-    by_key: dict[str, list[str]] = {"done": [], "left": []}
+    done: list[str] = []
+    left: list[str] = []
     for fields in programs.read_json(said.lines):
         words = {key: printable(str(value)) for key, value in fields.items()}
         if "vm" in words and "node" in words:
             vms.append((words["node"], words["vm"]))
-        for key, found in by_key.items():
-            found += [words[key]] if key in words else []
-    return Told(vms=tuple(vms), done=tuple(by_key["done"]), left=tuple(by_key["left"]))
+        if "done" in words:
+            done.append(words["done"])
+        if "left" in words:
+            left.append(words["left"])
+    return Told(vms=tuple(vms), done=tuple(done), left=tuple(left))

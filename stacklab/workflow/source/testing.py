@@ -117,10 +117,14 @@ def read_tests(said: Iterable[Mapping[str, Any]]) -> Iterator[ProjectTest]:
     for line in said:
         if isinstance(line.get("test"), str):
             yield _test_of(line)
+        # Most tests pass, so the driver tells several of them in one line.
         passed = line.get("passed")
-        for each in passed if isinstance(passed, list) else ():
+        if not isinstance(passed, list):
+            continue
+        for each in passed:
             if isinstance(each, list) and len(each) == 2:
-                yield _test_of({"test": each[0], "status": "success", "seconds": each[1]})
+                name, seconds = each
+                yield _test_of({"test": name, "status": "success", "seconds": seconds})
 
 
 def _test_of(line: Mapping[str, Any]) -> ProjectTest:

@@ -101,7 +101,10 @@ def _network_changes(made: Lab | None, lab: Lab, lab_record: LabRecord) -> Itera
             about = f"{network.cidr} {network.mode}"
             yield Change(subject=Subject.NETWORK, name=network.name, what=about, cost=Cost.NEW)
     # Where nobody knows what was made, one that is the host's today is not ours any more.
-    kept = {one.name for one in lab.networks if made is not None or one.is_made_by_us}
+    known_networks = lab.networks
+    if made is None:
+        known_networks = tuple(network for network in lab.networks if network.is_made_by_us)
+    kept = {network.name for network in known_networks}
     for recorded in lab_record.networks:
         if recorded.name not in kept:
             yield Change(subject=Subject.NETWORK, name=recorded.name, cost=Cost.REMOVE)
@@ -152,8 +155,9 @@ def _rebuild_by(
     whys: list[str] = []
     if any(change.subject is Subject.IMAGE for change in rebuilt):
         whys.append("another image")
-    anew = {change.name for change in rebuilt if change.subject is Subject.NETWORK}
-    whys += [f"network {name} is made anew" for name in sorted(networks & anew)]
+    networks_made_anew = {change.name for change in rebuilt if change.subject is Subject.NETWORK}
+    its_networks_made_anew = sorted(networks & networks_made_anew)
+    whys += [f"network {name} is made anew" for name in its_networks_made_anew]
     # Fields of a lab of which nobody has said yet what they cost.
     unknown = [name for name in fields.differing(made, lab) if name not in _KNOWN]
     whys += [f"the lab's {fields.label(name)} changed" for name in unknown]

@@ -87,19 +87,22 @@ def _nic_changes(before: Node, after: Node, why_no_plug: str) -> Iterator[Change
     old = {nic.network: nic for nic in before.nics}
     new = {nic.network: nic for nic in after.nics}
     # Both leave the names of the other NICs alone, and need no other disk.
-    is_longer, is_shorter = gets_more_nics(before, after), gets_more_nics(after, before)
+    is_longer = gets_more_nics(before, after)
+    is_shorter = gets_more_nics(after, before)
+    cost_of_less = Cost.REBOOT if is_shorter else Cost.REBUILD
     for network, nic in old.items():
         if network not in new:
-            cost = Cost.REBOOT if is_shorter else Cost.REBUILD
-            yield _nic_change(after.name, f"NIC on {network}", _place(nic), "", cost)
+            yield _nic_change(after.name, f"NIC on {network}", _place(nic), "", cost_of_less)
     for network, nic in new.items():
-        if network not in old:
-            added = _nic_change(after.name, f"NIC on {network}", "", _place(nic), Cost.REBUILD)
-            yield _plugged(added, why_no_plug) if is_longer else added
+        if network in old:
+            for field in differing(old[network], nic):
+                yield _nic_field(after.name, old[network], nic, field)
             continue
-        for field in differing(old[network], nic):
-            yield _nic_field(after.name, old[network], nic, field)
-    if list(old) != list(new) and set(old) == set(new):
+        added = _nic_change(after.name, f"NIC on {network}", "", _place(nic), Cost.REBUILD)
+        yield _plugged(added, why_no_plug) if is_longer else added
+    # A node's devices are named in the order of its NICs.
+    is_reordered = old.keys() == new.keys() and list(old) != list(new)
+    if is_reordered:
         yield _nic_change(after.name, "NICs", ", ".join(old), ", ".join(new), Cost.REBUILD)
 
 
