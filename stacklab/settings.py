@@ -99,14 +99,18 @@ def _labs(host: HostPaths, value: object) -> tuple[Path, ...]:
     """Return directories; a relative one begins where the settings are."""
     if value is None:
         return ()
-    directories = [value] if isinstance(value, str) else value
-    if not isinstance(directories, list) or not all(
-        isinstance(directory, str) and directory for directory in directories
-    ):
-        raise _wrong(
-            host, "labs: it has to be a directory or a list of them", "write `labs: [~/my-labs]`"
-        )
-    return tuple(host.root / files.expanded(directory) for directory in directories)
+    wrong = _wrong(
+        host, "labs: it has to be a directory or a list of them", "write `labs: [~/my-labs]`"
+    )
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list):
+        raise wrong
+    directories: list[Path] = []
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise wrong
+        directories.append(host.root / files.expanded(word))
+    return tuple(directories)
 
 
 def _secrets(host: HostPaths, value: object) -> tuple[str, ...]:
@@ -116,11 +120,17 @@ def _secrets(host: HostPaths, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise _wrong(host, "secrets: it has to be a list", wanted)
     for place in value:
-        is_file = isinstance(place, str) and place.startswith(("/", "~/"))
-        if not is_file and not (isinstance(place, str) and _VARIABLE.fullmatch(place)):
+        if not _is_place_of_secret(place):
             why = f"secrets: {place!r} is neither the name of a variable nor a path"
             raise _wrong(host, why, wanted)
     return tuple(value)
+
+
+def _is_place_of_secret(place: object) -> bool:
+    """Return True for a path that begins at the root or at a home, and for a variable's name."""
+    if not isinstance(place, str):
+        return False
+    return place.startswith(("/", "~/")) or _VARIABLE.fullmatch(place) is not None
 
 
 def _wrong(host: HostPaths, why: str, wanted: str = "") -> HostError:

@@ -76,8 +76,11 @@ def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult
     """Return the programs that are not installed, and Vagrant's plugin; no program is run."""
     results: list[ProbeResult] = []
     for program in PROGRAMS:
-        is_needed = not program.only_for and (builds_image or not program.builds_images)
-        if is_needed and machine.which(program.name) is None:
+        if program.only_for:  # `lab.up` can do without it
+            continue
+        if program.builds_images and not builds_image:
+            continue
+        if machine.which(program.name) is None:
             results.append(absent_result(machine, program))
     plugin = probe_plugin(machine)
     if plugin.is_failed:

@@ -79,19 +79,29 @@ def _delete_images(images: Any) -> None:  # noqa: ANN401  openstacksdk's
         images.delete_image(image)
 
 
+def _delete_router(network: Any, router: Any) -> None:  # noqa: ANN401  openstacksdk's
+    for port in list(network.ports(device_id=router.id)):
+        if port.device_owner.startswith("network:router_interface"):
+            network.remove_interface_from_router(router, port_id=port.id)
+    network.delete_router(router)
+
+
+def _delete_network(network: Any, one: Any) -> None:  # noqa: ANN401  openstacksdk's
+    for port in list(network.ports(network_id=one.id)):
+        if not port.device_owner.startswith("network:"):  # neutron's own go with the network
+            network.delete_port(port)
+    network.delete_network(one)
+
+
 def _delete_networks(network: Any, project_id: str) -> None:  # noqa: ANN401  openstacksdk's
+    # In this order: neutron refuses to delete a router whose addresses are in use, and a network
+    # that is on a router.
     for address in list(network.ips(project_id=project_id)):
         network.delete_ip(address)
     for router in list(network.routers(project_id=project_id)):
-        for port in list(network.ports(device_id=router.id)):
-            if port.device_owner.startswith("network:router_interface"):
-                network.remove_interface_from_router(router, port_id=port.id)
-        network.delete_router(router)
+        _delete_router(network, router)
     for one in list(network.networks(project_id=project_id)):
-        for port in list(network.ports(network_id=one.id)):
-            if not port.device_owner.startswith("network:"):
-                network.delete_port(port)
-        network.delete_network(one)
+        _delete_network(network, one)
     for group in list(network.security_groups(project_id=project_id)):
         if group.name != "default":  # it goes with its project
             network.delete_security_group(group)

@@ -17,15 +17,16 @@ def raise_for(results: Sequence[StageResult], *, lab: str, log_of: Callable[[str
     """Raise StageFailed if a stage failed, LabError if only a node was lost."""
     failed = [result for result in results if result.how is How.FAILED]
     lost = [result for result in results if result.how is How.INTERRUPTED]
+    lines: list[str] = []
+    for result in failed:
+        lines += _failure_lines(result, log_of(result.stage.name))
+    for result in lost:
+        lines += _lost_lines(result)
+    again = f"./invoke lab.stack {lab} (it goes on there)"
     if failed:
-        texts = ["\n".join(_failure_lines(result, log_of(result.stage.name))) for result in failed]
-        texts += ["\n".join(_lost_lines(result)) for result in lost]
-        raise StageFailed("\n".join(texts), hint=f"./invoke lab.stack {lab} (it goes on there)")
+        raise StageFailed("\n".join(lines), hint=again)
     if lost:
-        raise LabError(
-            "\n".join("\n".join(_lost_lines(result)) for result in lost),
-            hint=f"./invoke lab.up {lab}, then ./invoke lab.stack {lab} (it goes on there)",
-        )
+        raise LabError("\n".join(lines), hint=f"./invoke lab.up {lab}, then {again}")
 
 
 def interrupted(stages: Sequence[str], *, lab: str) -> Interrupted:

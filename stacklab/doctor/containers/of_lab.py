@@ -41,8 +41,12 @@ def _probe_disks(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...
 
 def _probe_macvtap(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...]:
     """Refuse macvtap: it is how QEMU shares an interface; a container's NIC is on a bridge."""
-    networks = {one.name for one in lab.networks if one.mode is NetworkMode.MACVTAP}
-    having = [node.name for node in containers if any(nic.network in networks for nic in node.nics)]
+    macvtaps = {network.name for network in lab.networks if network.mode is NetworkMode.MACVTAP}
+    having: list[str] = []
+    for node in containers:
+        networks = {nic.network for nic in node.nics}
+        if networks & macvtaps:
+            having.append(node.name)
     if not having:
         return ()
     sentence = f"a container can't be on a network of mode macvtap: {', '.join(having)}"

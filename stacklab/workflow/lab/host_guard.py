@@ -115,14 +115,19 @@ def _apply(context: Context, rules: str) -> None:
 def places_on_host(context: Context, lab: Lab) -> tuple[HostPort, ...]:
     """Return the mirrors and proxies of a lab that this host itself serves."""
     wanted = _wanted_places(lab, host_mirrors(context.runner))
-    known = _look_up(context, dict.fromkeys(place.rpartition(":")[0] for place in wanted))
+    names_and_ports: list[tuple[str, str]] = []
+    for place in wanted:
+        name, _, port = place.rpartition(":")
+        names_and_ports.append((name, port))
+    known = _look_up(context, dict.fromkeys(name for name, _ in names_and_ports))
     # The host has these as soon as the lab's networks are there.
     own = {network.host_address for network in lab.networks if network.is_made_by_us}
     found: dict[HostPort, None] = {}  # a set that keeps its order
-    for place in wanted:
-        name, _, port = place.rpartition(":")
+    for name, port in names_and_ports:
+        if not port.isdecimal():
+            continue
         for address in known.get(name, ()):
-            if port.isdecimal() and (address in own or _is_of_this_host(address)):
+            if address in own or _is_of_this_host(address):
                 found[HostPort(address=address, port=int(port))] = None
     return tuple(found)
 
