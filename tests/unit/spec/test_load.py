@@ -206,6 +206,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab.spec",
             "stacklab.model.lab_json",
             "stacklab.paths",
+            "stacklab.paths.project",
             "stacklab.spec.lab_files",
             "stacklab.spec.lab_search",
             "stacklab.words",

@@ -184,7 +184,7 @@ def test_an_unreachable_libvirtd_is_told_for_its_networks(site: Site) -> None:
     site.host.connect(None)
     site.connect()
     provider = site.provider
-    provider._vms._ask = lambda: "no socket"
+    provider._vms._link._ask = lambda: "no socket"
     unreachable = provider.why_unreachable()
     assert unreachable is not None
     assert str(unreachable) == "libvirtd does not answer: no socket"
