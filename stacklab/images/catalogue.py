@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from stacklab import facts
 from stacklab.errors import ImageError
 from stacklab.model.lab import NetworkStyle, Size
 from stacklab.paths.project import CATALOGUE
@@ -64,7 +65,7 @@ class Image:
 def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
     """Read the catalogue; raise ImageError, with its name, for a wrong entry."""
     try:
-        data = yaml.safe_load(path.read_text())  # safe: no tag makes an object
+        data = facts.read(path)
     except (OSError, yaml.YAMLError) as error:
         raise ImageError(f"{path}: {error}") from error
     if not isinstance(data, dict):
