@@ -41,6 +41,12 @@ def untouched_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         guard(libvirt, name)
 
 
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power cut happens in a test, and a busy disk makes each fsync take long."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
 @pytest.fixture
 def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The wall clock stands still.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -82,8 +81,6 @@ def _remove_tree(path: Path) -> None:
 def install(site: Site, monkeypatch: pytest.MonkeyPatch) -> Writers:
     """Give the site these nodes, before its lab is brought up."""
     killer = Killer()
-    # What is killed here is a command, not this host: a busy disk makes each take long.
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     runner = site.host.runner
     for prefix in ((), ("sudo", "-n")):
         runner.on(*prefix, "du", answer=du).on(*prefix, "rm", answer=rm)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -221,8 +220,6 @@ def install_with_files(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guest
     def change(step: Step) -> None:
         killer.step(step.what)
 
-    # What is killed here is a command, not this host: a busy disk makes each take long.
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(host.runner, "run", counted_run(killer, host.runner.run))
     steps = Steps(host.root, fault=Fault.NONE, at=0, log=change)
     monkeypatch.setattr(sys.modules[__name__], "_LISTENING", [steps])
