@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -368,14 +370,25 @@ def killed_at(host: FakeHost, at: int, lab: Lab) -> bool:
     return False
 
 
-def start_over(host: FakeHost) -> None:
-    """The lab as `up` leaves it, from nothing."""
-    ending.destroy(host.context, "trio")
-    host.defined.clear()
-    host.up()
-    for node in NODES:
-        with host.lab().overlay(node).open("a") as disk:
-            disk.write(f"\nprecious of {node}")
+class Beginning:
+    """The host as it is now: its files and its libvirt, to be had again as often as one likes."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+        self._files = host.root.with_name("beginning")
+        shutil.copytree(host.root, self._files, symlinks=True)
+        self._defined = copy.deepcopy(host.defined)
+        fields = dataclasses.fields(host.libvirt)
+        self._libvirt = {
+            field.name: copy.deepcopy(getattr(host.libvirt, field.name)) for field in fields
+        }
+
+    def again(self) -> None:
+        shutil.rmtree(self._host.root)
+        shutil.copytree(self._files, self._host.root, symlinks=True)
+        self._host.defined = copy.deepcopy(self._defined)
+        for name, value in self._libvirt.items():
+            setattr(self._host.libvirt, name, copy.deepcopy(value))
 
 
 @pytest.mark.parametrize(
@@ -394,12 +407,13 @@ def start_over(host: FakeHost) -> None:
 def test_killed_at_any_step_the_next_lab_up_goes_on(
     up: FakeHost, lab: Lab, untouched: tuple[str, ...]
 ) -> None:
+    beginning = Beginning(up)
     at = 1
     while killed_at(up, at, lab):
         up.up(lab, consent=YES)
         assert_follows(up, lab)
         assert all(is_precious(up, node) for node in untouched), at
-        start_over(up)
+        beginning.again()
         at += 1
     assert at > 12
 
@@ -410,12 +424,13 @@ def test_killed_at_any_step_the_next_lab_up_goes_on(
     ids=["mixed", "mac", "range", "wide", "sharing"],
 )
 def test_killed_at_any_step_the_spec_of_before_can_be_had_again(up: FakeHost, lab: Lab) -> None:
+    beginning = Beginning(up)
     at = 1
     while killed_at(up, at, lab):
         up.up(LAB, consent=YES)
         assert_follows(up, LAB)
         assert is_precious(up, "controller") or lab is OTHER_RANGE, at
-        start_over(up)
+        beginning.again()
         at += 3  # the test above has every step
     assert at > 12
 
@@ -433,12 +448,12 @@ def test_what_was_agreed_to_and_cut_short_is_finished_without_a_word(up: FakeHos
 
 
 def test_a_killed_lab_up_keeps_no_lab_from_being_destroyed(up: FakeHost) -> None:
+    beginning = Beginning(up)
     at = 1
     while killed_at(up, at, MIXED):
         ending.destroy(up.context, "trio")
         assert up.libvirt.states == up.libvirt.networks == {}
         assert list(up.paths.volumes.iterdir()) == []
         assert not up.lab().root.exists()
-        up.defined.clear()
-        up.up()
+        beginning.again()
         at += 7
