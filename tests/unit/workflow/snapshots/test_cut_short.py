@@ -68,9 +68,10 @@ def killed_at_every_step(host: FakeHost, guests: Guests, command: str) -> int:
     step = 0
     while True:
         step += 1
-        if command == "delete":
+        if command == "delete" or (command == "save" and step % 5 == 0):
             restore(host, "first")  # else the nodes' disks would lie on more and more others
             guests.work(100 + step)
+        if command == "delete":
             save(host, "second")
         guests.killer.steps = 0
         guests.killer.at = step
