@@ -57,11 +57,12 @@ def test_following_a_steady_writer_rests_between_chunks(
         while time.monotonic() < started + 2:
             output.write(b"line\n")
             time.sleep(0.01)
+    took_s = time.monotonic() - started  # more than 2 s on a busy machine
     (unit / "ended").write_text("exited 0 success 2.0 running\n")
     text, _ = follower.communicate(timeout=30)
     lines = text.splitlines()
     # Two in a second, and the last ones at its end.
-    assert 1 <= count(lines, "chunk") <= 7
+    assert 1 <= count(lines, "chunk") <= 2 * took_s + 3
     assert lines[-1] == f"{MARKER} end"
     assert f"{MARKER} at {(unit / 'output').stat().st_size}" in lines
 

@@ -107,7 +107,7 @@ def test_a_conversation_is_ended_when_there_is_a_reason(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="asking: sh was ended: the node is paused"):
         RUNNER.converse(sh(script, what="asking", timeout_s=60), heard=heard, why_stop=why_stop)
     assert heard.texts == ["one"]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert_gone(pid_in(tmp_path / "pid"))
 
 
@@ -122,18 +122,18 @@ def test_one_who_ignores_kindness_is_cut_short(
         RUNNER.converse(
             sh(script), heard=heard, why_stop=lambda: "enough" if len(heard.lines) > 2 else ""
         )
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert_gone(pid_in(tmp_path / "pid"))
 
 
 def test_a_daemon_that_keeps_the_streams_is_not_waited_for(tmp_path: Path) -> None:
     """ssh's shared connection lives on with our stderr in its hands."""
     heard = Heard()
-    script = f"echo one; setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 20' & echo two"
+    script = f"echo one; setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 60' & echo two"
     started = time.monotonic()
     try:
         result = RUNNER.converse(sh(script, timeout_s=60), heard=heard)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
     finally:
         os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
     assert (result.exit_code, heard.texts) == (0, ["one", "two"])

@@ -102,10 +102,17 @@ def test_ctrl_c_while_a_command_is_being_started_ends_it(
 
 
 def test_a_daemon_that_left_the_session_is_left_alone(tmp_path: Path) -> None:
-    daemonize = f"setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 5' </dev/null >/dev/null 2>&1 &"
-    with pytest.raises(CommandTimedOut):
-        RUNNER.run(sh(f"{daemonize} sleep 60", timeout_s=0.5))
-    pid = pid_in(tmp_path / "pid")
+    daemonize = (
+        f"setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 60' </dev/null >/dev/null 2>&1 &"
+    )
+    left = tmp_path / "pid"
+
+    def why_stop() -> str:
+        return "it has left" if left.exists() and left.read_text() else ""
+
+    with pytest.raises(CommandFailed, match="it has left"):
+        RUNNER.converse(sh(f"{daemonize} sleep 60"), heard=Heard(), why_stop=why_stop)
+    pid = pid_in(left)
     assert is_alive(pid)
     os.kill(pid, signal.SIGKILL)
 
@@ -113,17 +120,21 @@ def test_a_daemon_that_left_the_session_is_left_alone(tmp_path: Path) -> None:
 def test_all_that_runs_can_be_stopped_from_outside() -> None:
     runner = SubprocessRunner()
     caught: list[BaseException] = []
+    is_running = threading.Event()
+
+    def heard(_line: str, _at: float) -> None:
+        is_running.set()
 
     def converse() -> None:
         try:
-            runner.converse(sh("exec sleep 60"), heard=Heard())
+            runner.converse(sh("echo begun; exec sleep 60"), heard=heard)
         except CommandFailed as error:
             caught.append(error)
 
     thread = threading.Thread(target=converse)
     thread.start()
-    time.sleep(0.3)
+    assert is_running.wait(30)
     runner.stop_all()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
     assert "was ended by SIGINT" in str(caught[0])
