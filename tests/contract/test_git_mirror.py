@@ -148,7 +148,7 @@ def the_daemons(mark: Path) -> tuple[int, ...]:
 
     Such a one ends a moment after its client; it is waited for, five seconds at most.
     """
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len(found := git_daemon.find(mark)) > 1 and time.monotonic() < deadline:
         time.sleep(0.02)
     return found

@@ -53,7 +53,7 @@ def test_an_overlay_is_small_and_quickly_made(stored: StoredImage, tmp_path: Pat
         started = time.monotonic()
         RUNNER.run(qemu_img.overlay(path, stored.path, SIZE))
         times.append(time.monotonic() - started)
-    assert min(times) < 0.5
+    assert min(times) < 5
     assert path.stat().st_size < 1024 * 1024
     assert path.stat().st_blocks * 512 < 1024 * 1024
 

@@ -64,14 +64,14 @@ def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert taken.wait(5)
-    with locks.held(path, "it", wait_s=5, waiting=said.append):
+    assert taken.wait(60)
+    with locks.held(path, "it", wait_s=60, waiting=said.append):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
     assert len(said) == 1
     assert re.fullmatch(
-        rf"waiting for process {os.getpid()}( \(.{{1,80}}\)), which uses it, 5 s at most", said[0]
+        rf"waiting for process {os.getpid()}( \(.{{1,80}}\)), which uses it, 60 s at most", said[0]
     )
 
 
@@ -155,7 +155,7 @@ def test_of_many_only_one_holds_it_at_a_time(path: Path) -> None:
     most: list[int] = []
 
     def work(number: int) -> None:
-        with locks.held(path, "it", wait_s=30):
+        with locks.held(path, "it", wait_s=60):
             inside.append(number)
             most.append(len(inside))
             time.sleep(0.01)

@@ -43,7 +43,7 @@ def queue(node: TinyNode, pool: ThreadPoolExecutor) -> Future[None]:
     """Start the node behind whoever holds the lock; returns once that waits."""
     starting = pool.submit(node.start)
     inode = lock_of(node).stat().st_ino
-    for _ in range(200):
+    for _ in range(3000):
         # `->` is a process that waits.
         waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
         if any(f":{inode} " in line for line in waiting):

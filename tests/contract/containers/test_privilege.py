@@ -136,7 +136,7 @@ def test_what_a_node_writes_is_roots_on_the_disk(tried: Tried) -> None:
 def test_a_node_that_has_shut_down_leaves_no_process(tried: Tried) -> None:
     tried.machines.stop(tried.container)
     events = tried.machines.group(tried.container) / "cgroup.events"
-    for _ in range(100):
+    for _ in range(600):
         if "populated 0" in events.read_text():
             break
         time.sleep(0.1)

@@ -14,7 +14,7 @@ RUNNING = {"one": NodeState.RUNNING}
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -62,7 +62,7 @@ def test_a_look_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> N
 
     def stub_hang() -> States:
         if hangs.is_set():
-            is_over.wait(10)
+            is_over.wait(120)
         return RUNNING
 
     began = time.monotonic()
@@ -71,7 +71,7 @@ def test_a_look_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> N
         hangs.set()
         looking.renew()
         wait_for(lambda: looking.state("one") is None)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60
     is_over.set()
 
 

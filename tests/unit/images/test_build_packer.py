@@ -142,7 +142,7 @@ def test_what_packer_says_is_told_while_it_runs(fake: FakeBuild, downloaded: Pat
     def answer(command: Command) -> Result:
         assert command.log is not None
         with command.log.open("a") as log:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             for piece in ("1,,ui,say,==> qemu.di", "sk: Waiting for SSH\n2,,artifact,x\n"):
                 log.write(piece)
                 log.flush()
@@ -174,7 +174,7 @@ def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(
         console_of(command).write_text("[  3.1] Mounting root\n")
         with command.log.open("a") as log:
             log.write("1,,ui,say,==> qemu.disk: Waiting for SSH to become available...\n")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while wanted not in listener.lines and time.monotonic() < deadline:
             time.sleep(0.01)
         return fake._packer(command)
