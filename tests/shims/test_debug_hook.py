@@ -327,16 +327,16 @@ def test_each_worker_that_is_forked_calls(
         assert said["pid"] != service.process.pid
 
 
-def looking_late(hook: Path, directory: Path) -> Path:
-    """A copy of the hook that looks once a second, as on a busy node."""
+def with_setting(hook: Path, directory: Path, before: str, after: str) -> Path:
+    """A copy of the hook in which one of its settings is another."""
     directory.mkdir()
     for path in hook.iterdir():
         (directory / path.name).symlink_to(path)
     module = directory / "stacklab_debug.py"
     text = module.read_text()
     module.unlink()
-    assert "_LOOK_S = 0.1" in text
-    module.write_text(text.replace("_LOOK_S = 0.1", "_LOOK_S = 1.0"))
+    assert before in text
+    module.write_text(text.replace(before, after))
     return directory
 
 
@@ -352,7 +352,10 @@ def test_without_a_debug_server_a_service_does_its_work(
 ) -> None:
     hook, kind = calling
     if how == "it ends, seen late":
-        hook = looking_late(hook, tmp_path / "late")
+        # Once a second, as on a busy node.
+        hook = with_setting(hook, tmp_path / "hook", "_LOOK_S = 0.1", "_LOOK_S = 1.0")
+    if how == "it says nothing":
+        hook = with_setting(hook, tmp_path / "hook", "_ANSWER_S = 10.0", "_ANSWER_S = 2.0")
     with DebugServer() as server:
         listens = how != "nobody listens"
         called_port = server.port if listens else port
