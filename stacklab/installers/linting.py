@@ -21,7 +21,7 @@ from stacklab.installers.detecting import (
     has_rules,
     kind_named,
 )
-from stacklab.lint import ignores, placeholders
+from stacklab.lint import ignores, placeholders, syntaxes
 from stacklab.lint.certainty import soften_uncertain
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.held import HeldNode
@@ -94,6 +94,9 @@ def judge_files(
         if source is None:
             continue
         found = kind_named(kind) if kind else detect(source, path)
+        is_shell = found is not None and found.syntax is syntaxes.SHELL
+        if read.is_unreadable(problems, by_bash=is_shell):
+            continue
         if found is None:
             findings.append(find_unknown(source, path))
             continue

@@ -6,7 +6,8 @@ file's marks leave a release in which it is right: that one is the likelier.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 
 from stacklab import releases
@@ -16,7 +17,9 @@ from stacklab.lint.scope import Era, Ground, Scope
 
 _LONG = 2000  # lines; a longer file than any installer's is not read again for each release
 
-_Place = tuple[str, int]  # a rule and a line: the words differ between releases
+# A rule and a line: the words differ between releases. Where a line breaks a rule more than once,
+# they must be the same: nothing else tells which of its findings another release has, too.
+_Place = tuple[str, int, str]
 
 
 def soften_uncertain(
@@ -30,15 +33,16 @@ def soften_uncertain(
     findings = tuple(findings)
     era = file.scope.era
     doubted = of_age if era is not None and _is_old(file, era) else frozenset()
+    shared = _find_shared(findings)
     places = {
-        _place(finding)
+        _place(finding, shared)
         for finding in findings
         if finding.severity is Severity.ERROR or finding.rule in doubted
     }
     if era is not None and not era.is_certain and places:
-        places = _find_in_all(file, era, places)
+        places = _find_in_all(file, era, places, shared)
     for finding in findings:
-        if _place(finding) in places:
+        if _place(finding, shared) in places:
             yield finding
         elif finding.severity is Severity.ERROR and finding.rule not in doubted:
             yield replace(finding, severity=Severity.WARNING)
@@ -54,7 +58,9 @@ def _is_old(file: LintedFile, era: Era) -> bool:
     return era.ground is Ground.MARKS and era.release != file.kind.releases(file.kind)[0]
 
 
-def _find_in_all(file: LintedFile, era: Era, places: set[_Place]) -> set[_Place]:
+def _find_in_all(
+    file: LintedFile, era: Era, places: set[_Place], shared: Set[tuple[str, int]]
+) -> set[_Place]:
     """Return those of the places that the file has in every release that it may be for."""
     rows = releases.of(file.kind.installer)
     remaining = places
@@ -66,15 +72,18 @@ def _find_in_all(file: LintedFile, era: Era, places: set[_Place]) -> set[_Place]
             continue
         row = rows.get(release)
         other = replace(era, release=release, row=row)
-        remaining = _find_again(file, replace(file.scope, release=row, era=other), remaining)
+        scope = replace(file.scope, release=row, era=other)
+        remaining = _find_again(file, scope, remaining, shared)
     return remaining
 
 
-def _find_again(file: LintedFile, scope: Scope, places: set[_Place]) -> set[_Place]:
+def _find_again(
+    file: LintedFile, scope: Scope, places: set[_Place], shared: Set[tuple[str, int]]
+) -> set[_Place]:
     """Return those of the places that have a finding in another scope, too."""
     found: set[_Place] = set()
     for finding in file.kind.lint(file.source, scope):
-        place = _place(finding)
+        place = _place(finding, shared)
         if place in places:
             found.add(place)
             if len(found) == len(places):
@@ -82,5 +91,12 @@ def _find_again(file: LintedFile, scope: Scope, places: set[_Place]) -> set[_Pla
     return found
 
 
-def _place(finding: Finding) -> _Place:
-    return finding.rule, finding.line
+def _find_shared(findings: Iterable[Finding]) -> Set[tuple[str, int]]:
+    """Return rules and lines that several findings have in common."""
+    counts = Counter((finding.rule, finding.line) for finding in findings)
+    return {place for place, count in counts.items() if count > 1}
+
+
+def _place(finding: Finding, shared: Set[tuple[str, int]]) -> _Place:
+    words = finding.effect if (finding.rule, finding.line) in shared else ""
+    return finding.rule, finding.line, words

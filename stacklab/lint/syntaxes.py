@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME
+# <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME,
+# @address@, as configure and people's own sed scripts have it
 _ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>|<< [A-Za-z][^<>|&;$`\n]* >>"
 _JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
+_AT = r"(?<![\w@])@{1,3}[A-Za-z][\w-]{1,60}@{1,3}(?![\w@.])"
 _WORDS = r"\b(?:YOUR|your)[_-]\w[\w-]*|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME|COMPLETE_HERE)\b"
 # At the beginning of a value, or of a part of one: a $ inside a word may well be meant.
 _VARIABLE = r"(?<![\w$.%!-])\$\{?[A-Z][A-Z0-9_]{2,}\}?"
@@ -16,9 +18,9 @@ _WHOLE = r"(?<=[:=] )\$\{?[a-z][a-z0-9_]{2,}\}?(?=\s*$)"
 # A value's beginning: what stands before it on the line, comments excluded.
 _VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P<mark>{mark})"
 
-_IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}"))
-_IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_VARIABLE}"))
-_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_VARIABLE}|{_WHOLE}"))
+_IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_AT}"))
+_IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_AT}|{_VARIABLE}"))
+_IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_AT}|{_VARIABLE}|{_WHOLE}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from stacklab.lint.book import Book, rule
@@ -13,13 +15,15 @@ from stacklab.lint.scope import Source
 
 LIMIT = 1024 * 1024  # an answer file has some hundred lines
 
+_ENCODING = "file-encoding"
+_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 RULES = (
     rule("file-unread", "a path that can't be read", "open(2)"),
     rule("file-too-big", "a file of more than 1 MiB", "answer files are not that long"),
     rule("file-empty", "a file without a single line", "bash(1), RawConfigParser, YAML"),
     rule("file-binary", "a file that is not text", "bash(1): cannot execute binary file"),
     rule("file-utf16", "a text in UTF-16", "bash(1)"),
-    rule("file-encoding", "a text that is not UTF-8", "YAML 1.1; Python's open()"),
+    rule(_ENCODING, "a text that is not UTF-8", "YAML 1.1; Python's open()"),
     rule("file-byte-order-mark", "a byte order mark", "bash(1)"),
 )
 _BOOK = Book(RULES)
@@ -95,15 +99,27 @@ def decode_source(name: str, data: bytes) -> tuple[Source | None, tuple[Finding,
         text = data.decode()
     except UnicodeDecodeError as error:
         wrong_byte = _BOOK.finding(
-            "file-encoding",
+            _ENCODING,
             name,
             line=_line_of(data, error.start),
-            effect="Python's parsers stop, and bash passes it on: a byte here is not "
-            "UTF-8; the rest of the file is not checked",
-            fix=f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
+            effect="Python's parsers stop, and bash passes it on: a byte here is not UTF-8",
+            fix=f"iconv -f {_guess_encoding(data)} -t UTF-8 {name} > {name}.new",
         )
-        return None, (wrong_byte,)
+        findings = (*findings, wrong_byte)
+        text = data.decode(errors="replace")
     return Source(name=name, text=text), findings
+
+
+def is_unreadable(findings: Sequence[Finding], *, by_bash: bool) -> bool:
+    """Return True if a text's consumer stops at its encoding; bash does not."""
+    return not by_bash and any(finding.rule == _ENCODING for finding in findings)
+
+
+def _guess_encoding(data: bytes) -> str:
+    """Return what the text is probably in: Chinese editors write pairs of bytes, others one."""
+    runs = _HIGH_BYTES.findall(data)
+    is_in_pairs = all(len(run) % 2 == 0 for run in runs)
+    return "GB18030" if is_in_pairs else "ISO-8859-1"
 
 
 def _find_no_text(name: str, data: bytes) -> Finding | None:

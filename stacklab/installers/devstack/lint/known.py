@@ -95,12 +95,14 @@ _OF_PLUGINS = {
     "magnum": "magnum magnum-api magnum-cond",
     "manila": "m-api m-dat m-sch m-shr manila",
     "mistral": "mistral mistral-api mistral-engine mistral-event-engine mistral-executor",
+    "networking-l2gw": "l2gw-agent l2gw-plugin",
     "neutron-dynamic-routing": "q-bgp q-dr q-dr-agent",
     "neutron-fwaas": "q-fwaas q-fwaas-v1 q-fwaas-v2",
     "neutron-lbaas": "q-lbaas q-lbaasv1 q-lbaasv2",
     "neutron-vpnaas": "neutron-vpnaas q-vpn",
     "octavia": "o-api o-cw o-da o-hk o-hm octavia",
     "sahara": "sahara sahara-api sahara-eng",
+    "tap-as-a-service": "taas taas_openvswitch_agent",
     "trove": "tr-api tr-cond tr-tmgr trove",
     "watcher": "watcher-api watcher-applier watcher-decision-engine",
     "zaqar": "zaqar-server zaqar-websocket zaqar-wsgi",
@@ -234,7 +236,7 @@ def may_be_of_plugin(name: str, plugins: frozenset[str]) -> bool:
 
     By the words in both: HEAT_BRANCH and h-eng of heat, OVN_BRANCH of networking-ovn.
     """
-    if plugin_of_service().get(name, "") in plugins:
+    if plugin_of_service().get(name, "") in {plugin.replace("_", "-") for plugin in plugins}:
         return True
     words = set(re.split(r"[_-]", name.lower()))
     words = {"neutron" if word == "q" else word for word in words}

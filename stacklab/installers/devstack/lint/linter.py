@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.lint import localrc
 from stacklab.installers.devstack.lint.rules import (
     names,
+    needs,
     plugins,
     secrets,
     servers,
@@ -25,6 +26,7 @@ _MODULES = (
     secrets,
     services,
     whole_lists,
+    needs,
     backends,
     plugins,
     addresses,

@@ -30,6 +30,8 @@ from stacklab.model.stack import Installer
 # A header of local.conf, even if DevStack would not take it for one: a rule says so then.
 _HEADER = re.compile(rf"^\s*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
 _PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
+# Other programs' local.conf, too: NAME = VALUE, NAME ?= VALUE.
+_ANY_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[?:.+]{0,2}=", re.MULTILINE)
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")  # what may be a variable of DevStack
 _SEVERAL = 2  # names: a single one may be misspelt
 _CHANCE = 0.2  # share of DevStack's names that another program may have by chance
@@ -133,6 +135,8 @@ def _claim_file(source: Source, path: PurePath) -> Claim | None:
     if _HEADER.search(source.text):
         return Claim(kind=LOCAL_CONF, sureness=Sureness.HEADER)
     if path.name.startswith("local.conf"):
+        if _is_local_conf_of_another(source):
+            return None
         return Claim(kind=LOCAL_CONF, sureness=Sureness.NAME)
     if is_assignments(source.text, path):
         return _claim_assignments(source, path)
@@ -157,14 +161,28 @@ def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
     return None
 
 
-def _is_anothers(source: Source) -> bool:
+def _is_anothers(source: Source, assignment: re.Pattern[str] = _PLAIN_ASSIGNMENT) -> bool:
     """Return True if a file sets several variables, and next to none that any DevStack reads.
 
     Programs that install OpenStack by hand have an ADMIN_PASSWORD, too.
     """
-    names = {match[1] for match in _PLAIN_ASSIGNMENT.finditer(source.text)}
+    names = {match[1] for match in assignment.finditer(source.text)}
     count = len(names & known.every_variable())
     return len(names) >= _SEVERAL and count <= len(names) * _CHANCE
+
+
+def _is_local_conf_of_another(source: Source) -> bool:
+    """Return True for a local.conf without a header that nothing in it makes DevStack's.
+
+    Yocto, nginx, fontconfig and scripts of all kinds have a file of that name.
+    """
+    if localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text:
+        return False
+    if _ANY_ASSIGNMENT.search(source.text):
+        return _is_anothers(source, _ANY_ASSIGNMENT)
+    bare = [line.strip() for line in source.lines]
+    count = sum(1 for line in bare if line and not line.startswith("#"))
+    return count >= _SEVERAL and not known.every_variable() & set(_WORD.findall(source.text))
 
 
 LINTING = Linting(

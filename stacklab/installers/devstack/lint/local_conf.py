@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from stacklab.installers.devstack.lint import linter as devstack
 from stacklab.installers.devstack.lint import post_config
 from stacklab.lint.book import Book, rule
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 
@@ -117,6 +117,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     # One of each for the whole file: they stop to compare when a file has too many unknown words.
     near_phase = Near(PHASES)
     near_file = Near(post_config.FILES, cutoff=0.85)
+    yield from _check_nameless(source, all_sections)
     for section in all_sections:
         yield from _check_header(source, section, near_phase, near_file)
         if section.group in PHASES[1:]:
@@ -260,7 +261,7 @@ def _check_header(
 ) -> Iterator[Finding]:
     """Yield what is wrong with a line that DevStack takes for a header."""
     line = source.lines[section.line - 1]
-    inside = line[2 : line.index("]]")]
+    inside = _inside(source, section)
     if _is_shell_test(line, inside):
         yield _describe_lost(source, section)
     elif section.group not in PHASES or _BLANK_INSIDE.search(inside):
@@ -278,6 +279,23 @@ def _check_header(
             f"localrc, not {section.name or 'an empty name'}",
             fix="[[local|localrc]], or a file local.sh beside stack.sh",
         )
+
+
+def _check_nameless(source: Source, all_sections: tuple[Section, ...]) -> Iterator[Finding]:
+    """Yield one finding for all headers without a file: mostly bash has emptied each of them."""
+    findings = [
+        post_config.describe_nameless(source.name, section.line, section.group)
+        for section in all_sections
+        if section.group in PHASES[1:] and not section.name and "|" in _inside(source, section)
+    ]
+    if findings:
+        yield at_first_line(findings)
+
+
+def _inside(source: Source, section: Section) -> str:
+    """Return what a header has between its brackets."""
+    line = source.lines[section.line - 1]
+    return line[2 : line.index("]]")]
 
 
 def _is_shell_test(line: str, inside: str) -> bool:

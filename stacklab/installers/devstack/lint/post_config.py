@@ -159,14 +159,22 @@ def _write_finding(file: str, line: int, problem: _SettingProblem) -> Finding:
     return _BOOK.finding(problem.rule, file, line, effect=problem.effect, fix=problem.fix)
 
 
+def describe_nameless(file: str, line: int, group: str) -> Finding:
+    """Return the finding of a header that does not name a file."""
+    return _BOOK.finding(
+        "conf-file",
+        file,
+        line,
+        effect="DevStack never reads the section, because its header does not name a file",
+        fix=f"name one, as in [[{group}|$NOVA_CONF]]; a script that writes this file with <<EOF "
+        "needs <<'EOF', or bash replaces the variable by nothing",
+    )
+
+
 def _judge_target(group: str, name: str, nearest: Near) -> _SettingProblem | None:
     """Return what is wrong with the name of a file; an unknown variable may be a plugin's."""
     if not name:
-        return _SettingProblem(
-            rule="conf-file",
-            effect="DevStack never reads the section, because its header does not name a file",
-            fix=f"[[{group}|$NOVA_CONF]]",
-        )
+        return None  # told once for all such headers
     if _RELATIVE.match(name):
         return _SettingProblem(
             rule="conf-slash",

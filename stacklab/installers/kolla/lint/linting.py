@@ -6,6 +6,7 @@ import re
 from pathlib import PurePath
 
 from stacklab.installers.kolla.lint import across, era, linter
+from stacklab.installers.kolla.lint.names import known_names
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
 from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
@@ -19,6 +20,8 @@ _VARIABLE = re.compile(
 # Groups that kolla-ansible's plays ask for, whatever else there is.
 _GROUP = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)
 _INVENTORIES = ("multinode", "all-in-one", "inventory")
+_ANY_VARIABLE = re.compile(r"^([A-Za-z_]\w*)\s*:", re.MULTILINE)  # at the left margin
+_SEVERAL = 2  # names: a single one may be misspelt
 
 FILES = FileKind(
     title="globals.yml, passwords.yml or inventory of kolla-ansible",
@@ -51,9 +54,16 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
         return None
     if _VARIABLE.search(text):
         return Claim(kind=FILES, sureness=Sureness.KEYS)
-    if name.startswith("globals.") or name in _INVENTORIES:
+    if name in _INVENTORIES or (name.startswith("globals.") and not _is_anothers(text)):
         return Claim(kind=FILES, sureness=Sureness.NAME)
     return None
+
+
+def _is_anothers(text: str) -> bool:
+    """Return True if a globals.yml sets several variables, none of which kolla-ansible reads."""
+    names = set(_ANY_VARIABLE.findall(text))
+    table = known_names()
+    return len(names) >= _SEVERAL and not names & (table.ever | table.roles)
 
 
 LINTING = Linting(

@@ -37,7 +37,7 @@ RULES = (
     ),
     rule(
         "kolla-interface",
-        "an interface that the lab's nodes do not have",
+        "an interface that nodes do not have: an address, or one that the lab lacks",
         "prechecks: `interface ... not found`",
     ),
     rule(
@@ -196,7 +196,8 @@ def _propose_address(given: GlobalsFile) -> str:
 
 
 def _check_interfaces(given: GlobalsFile) -> Iterator[Finding]:
-    """Yield variables that name a NIC which no node of the lab has."""
+    """Yield variables that name a NIC which no node of the lab has, or an address."""
+    yield from _find_addresses(given)
     lab = given.scope.lab
     if lab is None:
         return
@@ -207,7 +208,7 @@ def _check_interfaces(given: GlobalsFile) -> Iterator[Finding]:
             continue
         # neutron_external_interface may be a list.
         foreign = [device for device in entry.text.split(",") if device.strip() not in devices]
-        if foreign:
+        if foreign and _parse_address(foreign[0].strip()) is None:
             near = nearest(foreign[0], devices)
             yield _BOOK.finding(
                 "kolla-interface",
@@ -219,6 +220,25 @@ def _check_interfaces(given: GlobalsFile) -> Iterator[Finding]:
                 ),
                 fix=f"{name}: {near or ' or '.join(sorted(devices))}",
             )
+
+
+def _find_addresses(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield addresses where the name of a NIC belongs."""
+    for name in _INTERFACES:
+        entry = given.written_entry(name)
+        if entry is None or _parse_address(entry.text.partition("/")[0]) is None:
+            continue
+        fix = f"{name}: the name of a NIC, such as eth0"
+        address = name.replace("_interface", "_address")
+        if "_vip_" in name and given.root.get(address) is None:
+            fix = f"{fix}; the address itself goes into {address}"
+        yield _BOOK.finding(
+            "kolla-interface",
+            given.file,
+            entry.line,
+            effect=f"what needs {name} stops: {entry.text} is an address, and not a NIC's name",
+            fix=fix,
+        )
 
 
 def _check_external_interface(given: GlobalsFile) -> Iterator[Finding]:

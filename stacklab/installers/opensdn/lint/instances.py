@@ -291,7 +291,7 @@ def _check_login(file: Instances) -> Iterator[Finding]:
             file.name,
             line=line_of(login),
             effect="Ansible logs in as the user who runs it, with that user's keys, because "
-            "provider_config.bms is missing",
+            f"provider_config.bms is {'missing' if login is None else 'empty'}",
             fix="write provider_config:, below it bms:, and there ssh_user and ssh_private_key",
         )
         return

@@ -47,6 +47,17 @@ _BOOK = Book(RULES)
 
 _SHOWN = 4  # deprecated names that a finding tells
 _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
+_ML2 = "CONFIG_NEUTRON_ML2_"
+_TENANT_TYPES = f"{_ML2}TENANT_NETWORK_TYPES"
+# Keys of a group that may be switched off -> those that hold the same for what is taken instead.
+_STAND_INS: Mapping[str, tuple[str, ...]] = {
+    "CONFIG_NEUTRON_LB_TENANT_NETWORK_TYPE": (_TENANT_TYPES,),
+    "CONFIG_NEUTRON_LB_VLAN_RANGES": (f"{_ML2}VLAN_RANGES",),
+    "CONFIG_NEUTRON_OVS_TENANT_NETWORK_TYPE": (_TENANT_TYPES,),
+    "CONFIG_NEUTRON_OVS_TUNNEL_RANGES": (f"{_ML2}TUNNEL_ID_RANGES", f"{_ML2}VNI_RANGES"),
+    "CONFIG_NEUTRON_OVS_VLAN_RANGES": (f"{_ML2}VLAN_RANGES",),
+    "CONFIG_PROVISION_TEMPEST_FLOATRANGE": ("CONFIG_PROVISION_DEMO_FLOATRANGE",),
+}
 # What a shell would take, and configparser makes a part of the key.
 _SHELL_WORD = re.compile(r"^(EXPORT|SET)\s+")
 
@@ -224,7 +235,7 @@ def _check_unread_groups(reading: AnswerFile) -> Iterator[Finding]:
     groups: dict[str, list[_UnreadEntry]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
-        if key is None or not _is_own_value(entry, key) or _is_copy_of_demo(entry, reading):
+        if key is None or not _is_own_value(entry, key) or _is_copy(entry, reading):
             continue
         why = reading.why_unread(key.group)
         if why:
@@ -242,7 +253,7 @@ def _check_unread_groups(reading: AnswerFile) -> Iterator[Finding]:
             first.entry.line,
             effect=f"{names}: never read, as {first.why}",
             # A switch that somebody wrote is as he wants it, so that the values are too much.
-            fix=_suggest_empty(group) if switch else _suggest_condition(reading.table, first),
+            fix=_suggest_empty(group) if switch else _suggest_reading(reading, first),
         )
 
 
@@ -262,11 +273,9 @@ def _has_others(reading: AnswerFile, key: Key) -> bool:
     return any(other is not None and other.group == key.group for other in others)
 
 
-def _is_copy_of_demo(entry: AnswerEntry, reading: AnswerFile) -> bool:
-    """Return True for Tempest's range of addresses if the demo has the same."""
-    if entry.key != "CONFIG_PROVISION_TEMPEST_FLOATRANGE":
-        return False
-    return entry.value == reading.given_value("CONFIG_PROVISION_DEMO_FLOATRANGE")
+def _is_copy(entry: AnswerEntry, reading: AnswerFile) -> bool:
+    """Return True for a value that the file also gives to a key which stands in for this one."""
+    return any(entry.value == reading.given_value(name) for name in _STAND_INS.get(entry.key, ()))
 
 
 def _suggest_empty(group: list[_UnreadEntry]) -> str:
@@ -286,6 +295,18 @@ def _is_own_value(entry: AnswerEntry, key: Key) -> bool:
     # A generated file has a word of Packstack's for each of these.
     is_made_up = key.is_secret or key.kind in ("host", "hosts", "url")
     return not is_made_up and (bool(key.default) or not key.is_filled)
+
+
+def _suggest_reading(reading: AnswerFile, unread: _UnreadEntry) -> str:
+    """Return what to write so that a value is read: at the key that is taken instead, if any."""
+    if reading.given_value("CONFIG_NEUTRON_L2_PLUGIN") == "ml2":
+        for name in _STAND_INS.get(unread.entry.key, ()):
+            if not name.startswith(_ML2):
+                continue
+            if "TUNNEL_ID" in name and "gre" not in reading.given_value(_TENANT_TYPES):
+                continue  # for GRE; VXLAN has the other one
+            return f"write {name}={unread.entry.value}"
+    return _suggest_condition(reading.table, unread)
 
 
 def _suggest_condition(keys: KeyTable, unread: _UnreadEntry) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules import plugins
+from stacklab.installers.devstack.lint.rules.sources import is_before_table, named_release
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.kinds import newest_release
@@ -48,7 +49,7 @@ RULES = (
 _BOOK = Book(RULES)
 
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
-# What these were called before the table, and people still write.
+# What these were called before the table, and people still write; files for those releases may.
 _OLD_NAMES = {"n-vol": "c-vol", "quantum": "neutron"}
 _NEAR_SERVICE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
 
@@ -123,6 +124,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
 def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
     """Yield services that no release has, if they are near to one that this release has."""
     names = known.services(rc.scope.release) | known.services_of_plugins(rc.plugins)
+    old_names = {} if is_before_table(named_release(rc)) else _OLD_NAMES
     nearest = Near(names, cutoff=_NEAR_SERVICE)
     sorted_letters = {_sort_letters(name): name for name in sorted(names)}
     listed = (
@@ -135,7 +137,7 @@ def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
             near = sorted_letters.get(_sort_letters(name), "")
             # A plugin's settings are not read, so nothing is known of names that may be its own.
             if not near and not known.may_be_of_plugin(name, rc.plugins):
-                near = nearest(name.lower()) or _OLD_NAMES.get(name, "")
+                near = nearest(name.lower()) or old_names.get(name, "")
                 near = near or _find_alike_agent(name, names)
             if near:
                 yield _describe_service(rc, name, line, near, effect.format(near=near))

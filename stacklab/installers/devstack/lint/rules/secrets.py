@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -32,10 +33,17 @@ _BOOK = Book(RULES)
 
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
 _CHECKED = re.compile(r"[A-Z_]+_PASSWORD|SERVICE_TOKEN|SWIFT_HASH")
+# DevStack's own, which it writes into commands and URLs; those of plugins go into options alone.
+_OWN = frozenset({*PASSWORDS, "MYSQL_PASSWORD", "SERVICE_TOKEN", "SWIFT_HASH"})
 # Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
 # in front, where programs take a - for an option, and bash a ~ for a directory. A ! is history for
 # an interactive shell alone; sed, SQL and URLs leave it.
 _ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~!-]*")
+# Newton's URL of RabbitMQ is the first that ends a password at its @: SQLAlchemy took the last one.
+_ARRIVES_BEFORE_NEWTON = re.compile(r"[A-Za-z0-9_.@][A-Za-z0-9_.~!@-]*")
+_FIRST_WITH_URL = "newton"
+# iniset leaves these, too; sed takes a \ and a &, bash the rest.
+_ARRIVES_IN_OPTION = re.compile(r"[A-Za-z0-9_.!@%+=:,^/#;][A-Za-z0-9_.~!@%+=:,^/#;-]*")
 _ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
 _LONGEST_OF_HORIZON = 20  # characters
 _BAD_FIRST_CHARACTERS = {
@@ -134,13 +142,22 @@ def _is_changed(rc: Localrc, name: str) -> bool:
     """Return True if a password surely changes on its way, by bash or by DevStack."""
     value, word = rc.values[name], rc.settled[name].value
     if value:
-        return not _ARRIVES.fullmatch(value)
+        return not _pattern_for(rc, name).fullmatch(value)
     if value == "":
         return False
     # What only bash can tell may be meant, such as $(cat file). Not a name that is not set, and
     # not $$, the number of the process.
     unknown = [used for used in word.names if used not in rc.values]
     return bool(unknown) or "$$" in word.live
+
+
+def _pattern_for(rc: Localrc, name: str) -> re.Pattern[str]:
+    """Return how a password looks that arrives as it is written."""
+    if name not in _OWN:
+        return _ARRIVES_IN_OPTION
+    if known.is_surely_before(rc.scope.release, _FIRST_WITH_URL):
+        return _ARRIVES_BEFORE_NEWTON
+    return _ARRIVES
 
 
 def _explain_change(value: str | None) -> str:

@@ -72,9 +72,11 @@ _WITHOUT_DATABASE = frozenset(
         "n-cpu",
         "neutron",
         "neutron-agent",
+        "neutron-agt",
         "neutron-dhcp",
         "neutron-l3",
         "neutron-metadata-agent",
+        "odl-compute",
         "ovn-controller",
         "ovs-vswitchd",
         "ovsdb-server",
@@ -86,6 +88,7 @@ _WITHOUT_DATABASE = frozenset(
         "q-meta",
         "q-ovn-agent",
         "q-ovn-metadata-agent",
+        "q-sriov-agt",
         "rabbit",
     }
 )
@@ -142,16 +145,27 @@ def _find_bad_separators(rc: Localrc) -> Iterator[Finding]:
 
     A list under a condition is judged as well: it is wrong whenever it counts.
     """
+    # What a first += follows: stackrc's list, and nothing.
+    before = {"ENABLED_SERVICES": "key", "DISABLED_SERVICES": ""}
     for statement in rc.script.statements:
         if isinstance(statement, shell.Call):
             if statement.name == "disable_service":
                 yield from _find_joined_names(rc, statement)
-        elif statement.name in ("ENABLED_SERVICES", "DISABLED_SERVICES"):
-            yield from _check_list(rc, statement)
+                before["DISABLED_SERVICES"] = "key"
+            if statement.name in ("disable_service", "enable_service"):
+                before["ENABLED_SERVICES"] = "key"  # both take commas away from its end
+            elif statement.name == "disable_all_services":
+                before["ENABLED_SERVICES"] = ""
+        elif statement.name in before:
+            yield from _check_list(rc, statement, before[statement.name])
+            before[statement.name] = statement.value.text
 
 
-def _check_list(rc: Localrc, assignment: shell.Assignment) -> Iterator[Finding]:
-    """Yield a list that DevStack splits in another way than it was meant."""
+def _check_list(rc: Localrc, assignment: shell.Assignment, before: str) -> Iterator[Finding]:
+    """Yield a list that DevStack splits in another way than it was meant.
+
+    `before` is what the lines above leave at its end.
+    """
     text = assignment.value.text
     # Blanks around the whole list do no harm; a continued line leaves some inside it.
     if len(text.split()) > 1:
@@ -163,7 +177,7 @@ def _check_list(rc: Localrc, assignment: shell.Assignment) -> Iterator[Finding]:
             "blank",
             fix=f"write {assignment.name}=a,b,c with commas, without blanks, on one line",
         )
-    elif assignment.is_appended and not text.startswith(","):
+    elif assignment.is_appended and before and before[-1] != "," and text[:1] not in ("", ","):
         yield _BOOK.finding(
             "devstack-service-list",
             rc.file,
@@ -330,19 +344,28 @@ def _check_glance_alone(rc: Localrc) -> Iterator[Finding]:
     )
 
 
+def _find_asking(rc: Localrc) -> list[str]:
+    """Return the compute's services of DevStack's own that ask a database; plugins have others."""
+    plugins_own = known.plugin_of_service().keys() - known.services(rc.scope.release)
+    asked = known.every_service() - plugins_own - _WITHOUT_DATABASE
+    return [name for name in rc.services.enabled if name in asked]
+
+
 def _check_compute_database(rc: Localrc) -> Iterator[Finding]:
     """Yield what keeps a compute from the controller's database."""
     if not rc.services.is_whole or rc.services.has(*_DATABASES):
         return
     if not rc.is_set("DATABASE_TYPE"):
-        if rc.services.enabled.keys() <= _WITHOUT_DATABASE:
+        asking = _find_asking(rc)
+        if not asking:
             return
+        verb = "does" if len(asking) == 1 else "do"
         yield _BOOK.finding(
             "devstack-database-type",
             rc.file,
             0,
-            effect='stack.sh says "No database enabled" and leaves connections empty; n-cpu '
-            "still starts, c-vol, n-net and n-api do not",
+            effect='stack.sh says "No database enabled" and leaves connections empty: '
+            f"{', '.join(asking)} {verb} not start",
             fix="DATABASE_TYPE=mysql",
         )
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stacklab import releases
 from stacklab.installers.devstack.lint import known
@@ -41,6 +41,12 @@ _FIRST_WITHOUT_TEMPEST = "icehouse"
 # Releases of which nothing but their tags is known here.
 _BEFORE_TABLE = frozenset({"diablo", "essex", "folsom", "grizzly"})
 _ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
+# Whose branches are known here: OpenStack's own repositories, by each name that they had.
+_OPENSTACKS = re.compile(
+    r"(?:opendev\.org|openstack\.org(?:/p)?|github\.com)[:/]"
+    r"(?:openstack|openstack-dev|openstack-infra|stackforge|x)/",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,13 @@ class _Ref:
     name: str
     line: int
     ref: str
+    url: str = ""  # of the repository, where the file itself names one
+
+    @property
+    def is_forks(self) -> bool:
+        """Return True for a repository of somebody's own, which may have any branch."""
+        is_path = self.url.startswith(("/", "file:"))
+        return is_path or ("://" in self.url and _OPENSTACKS.search(self.url) is None)
 
     @property
     def is_plugins(self) -> bool:
@@ -81,6 +94,11 @@ def named_release(rc: Localrc) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
+def is_before_table(release: str) -> bool:
+    """Return True for a release that is older than those of which more than tags is known."""
+    return release in _BEFORE_TABLE
+
+
 def naming_line(rc: Localrc, release: str) -> tuple[int, str]:
     """Return the first line that names a release, and by which branch; (0, "") if none does."""
     for ref in _find_refs(rc):
@@ -104,12 +122,14 @@ def _find_refs(rc: Localrc) -> Iterator[_Ref]:
     for name in rc.settled:
         value = rc.value(name)
         if value and name.endswith("_BRANCH"):
-            yield _Ref(name=name, line=rc.line(name), ref=value)
+            url = rc.value(f"{name.removesuffix('_BRANCH')}_REPO")
+            yield _Ref(name=name, line=rc.line(name), ref=value, url=url)
     for call in rc.calls_of("enable_plugin"):
         if len(call.args) < 3 or call.args[2].is_dynamic:
             continue
-        plugin, _url, ref = call.args[:3]
-        yield _Ref(name=f"enable_plugin {plugin.text}", line=call.line, ref=ref.text)
+        plugin, source, ref = call.args[:3]
+        name = f"enable_plugin {plugin.text}"
+        yield _Ref(name=name, line=call.line, ref=ref.text, url=source.text)
 
 
 def _find_bad_changes(rc: Localrc) -> Iterator[Finding]:
@@ -144,6 +164,8 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
         name = plain_name(ref.ref)
         release = known.get(name)
         if not ref.ref.startswith("stable/") or (release is None and name not in _BEFORE_TABLE):
+            continue
+        if ref.is_forks:
             continue
         instead = f"{name}-eol"
         if release is not None and release.ref.startswith("stable/"):
@@ -200,7 +222,7 @@ def _find_origins(rc: Localrc) -> Iterator[_Ref]:
                 break
             name = used[1]
             seen.add(name)
-        yield ref if name == ref.name else _Ref(name=name, line=rc.line(name), ref=ref.ref)
+        yield replace(ref, name=name, line=ref.line if name == ref.name else rc.line(name))
 
 
 def _find_mixed_branches(rc: Localrc) -> Iterator[Finding]:
