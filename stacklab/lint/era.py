@@ -40,6 +40,9 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
     marks = tuple(marks)
     fits = {release: _count(release, marks) for release in known}
     best, newest = max(fits.values()), fits[known[0]]
+    since = _find_since(known, fits, marks)
+    if since:
+        return _of_marks(title, since, marks)
     if best - newest >= _SEVERAL or (best > newest and _are_many(known, fits, marks)):
         likely = tuple(release for release in known if fits[release] == best)
         possible = _where_others_fit(known, likely, marks)
@@ -55,6 +58,22 @@ def by_marks(title: str, known: Sequence[str], marks: Iterable[Mark]) -> Era:
         why="assumed, because no line names a release",
         possible=possible,
     )
+
+
+def _find_since(
+    known: Sequence[str], fits: Mapping[str, int], marks: Sequence[Mark]
+) -> tuple[str, ...]:
+    """Return the releases that have all of several new names which the likeliest ones lack.
+
+    Old names are carried along for years; nobody writes names before they are there. One alone
+    may be a slip, or somebody's own.
+    """
+    best = max(fits.values())
+    likeliest = {release for release in known if fits[release] == best}
+    new = [mark for mark in marks if known[0] in mark.releases and not likeliest & mark.releases]
+    if len({mark.name for mark in new}) < _SEVERAL or known[0] in likeliest:
+        return ()
+    return tuple(release for release in known if all(release in mark.releases for mark in new))
 
 
 def _where_others_fit(

@@ -148,6 +148,18 @@ def test_a_strangers_file_is_judged_rightly(
         ("sdn-login-that-is-empty", {"opensdn-no-login"}),
         ("services-of-plugins-on-one-line", {"devstack-service-plugin"}),
         ("two-databases-by-hand", {"devstack-database-other"}),
+        ("branch-that-nothing-reads", {"devstack-name"}),
+        ("branch-that-others-take", set()),
+        ("client-and-server-branches", {"devstack-inert"}),
+        ("driver-of-post-config", set()),
+        ("loopback-for-services", set()),
+        (
+            "ovn-among-old-names",
+            {"devstack-gone-service", "devstack-inert", "devstack-service-plugin"},
+        ),
+        ("packstack-name-of-an-installer", {"file-kind"}),
+        ("plugin-of-an-ended-release", {"devstack-service-plugin"}),
+        ("services-by-their-own-names", {"devstack-service-name"}),
     ],
 )
 def test_a_case_has_the_findings_that_are_true_and_no_other(
@@ -178,6 +190,9 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
         ("n-crt-in-rocky", 2),
         ("tempest-by-release", 2),
         ("branch-of-a-fork", 1),
+        ("client-and-server-branches", 1),
+        ("plugin-of-an-ended-release", 2),
+        ("services-by-their-own-names", 2),
         ("headers-that-a-script-emptied", 1),
         ("list-that-ends-in-a-comma", 2),
         ("packstack-two-plugins-of-icehouse", 1),

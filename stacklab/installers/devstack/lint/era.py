@@ -17,6 +17,7 @@ from stacklab.model.stack import Installer
 
 # Carried along in files of any age: the samples had it, and nothing complains.
 _NO_MARKS = frozenset({"SERVICE_TOKEN"})
+_FIRST_WITH_OVN = "victoria"
 # The same, in disable_service: every guide had it when neutron was not the default.
 _DISABLED = "n-net"
 
@@ -83,11 +84,23 @@ def _find_ways(rc: Localrc) -> Iterator[Mark]:
             yield Mark(
                 name=name, line=line, releases=_releases_without_ovn(), origin="agents without OVN"
             )
+    yield from _find_own_ovn(rc)
     for number, text in enumerate(rc.lines, start=1):
         if "git.openstack.org" in text and not text.lstrip().startswith("#"):
             host = "git.openstack.org"
             releases_with = _releases_in("havana", "stein")
             yield Mark(name=host, line=number, releases=releases_with, origin=host)
+            return
+
+
+def _find_own_ovn(rc: Localrc) -> Iterator[Mark]:
+    """Yield OVN that no plugin brings: it is DevStack's own since Victoria."""
+    if "networking-ovn" in rc.plugins:
+        return
+    for name in ("Q_AGENT", "NEUTRON_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS"):
+        if "ovn" in rc.value(name).split(","):
+            releases_with = _releases_in(_FIRST_WITH_OVN, "")
+            yield Mark(name=name, line=rc.line(name), releases=releases_with, origin="OVN")
             return
 
 

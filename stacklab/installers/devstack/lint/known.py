@@ -108,6 +108,8 @@ _OF_PLUGINS = {
     "zaqar": "zaqar-server zaqar-websocket zaqar-wsgi",
     "zun": "zun-api zun-cni-daemon zun-compute zun-wsproxy",
 }
+# Plugins that bring nothing of what DevStack itself may have, though a word of theirs says so.
+_WITHOUT_SERVICES = frozenset({"ovn-octavia-provider"})
 # Further ones, as far as they look like DevStack's; several plugins may bring them.
 _OTHER_PLUGINS = frozenset({"etcd", "neutron-agt", "neutron-server", "q-sriov-agt"})
 
@@ -240,7 +242,7 @@ def may_be_of_plugin(name: str, plugins: frozenset[str]) -> bool:
         return True
     words = set(re.split(r"[_-]", name.lower()))
     words = {"neutron" if word == "q" else word for word in words}
-    for plugin in plugins:
+    for plugin in plugins - _WITHOUT_SERVICES:
         plugin_words = set(re.split(r"[_-]", plugin.lower()))
         if "networking" in plugin_words:
             plugin_words.add("neutron")

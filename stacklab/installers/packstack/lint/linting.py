@@ -13,6 +13,7 @@ from stacklab.lint.syntaxes import INI
 from stacklab.model.stack import Installer
 
 # Keys that begin like this are Packstack's alone.
+_SEVERAL = 2  # lines: a single one may be anything
 _KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
 
 ANSWERS = FileKind(
@@ -41,9 +42,16 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
     # Without one key in it, its name or its section says less than a key of another installer.
     if "[general]" in text:
         return Claim(kind=ANSWERS, sureness=Sureness.PLACE)
-    if path.name.startswith("answers"):
+    if path.name.startswith("answers") and not _is_anothers(text):
         return Claim(kind=ANSWERS, sureness=Sureness.NAME)
     return None
+
+
+def _is_anothers(text: str) -> bool:
+    """Return True for several lines without anything like a key: others have answers, too."""
+    lines = [line.strip() for line in text.splitlines()]
+    count = sum(1 for line in lines if line and not line.startswith("#"))
+    return count >= _SEVERAL and "CONFIG_" not in text.upper()
 
 
 LINTING = Linting(kinds=(ANSWERS,), rules=linter.RULES, claim=_claim)

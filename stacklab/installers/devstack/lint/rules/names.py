@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
@@ -51,6 +51,14 @@ _BOOK = Book(RULES)
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 # What these were called before the table, and people still write; files for those releases may.
 _OLD_NAMES = {"n-vol": "c-vol", "quantum": "neutron"}
+# What people write who know nova's and neutron's own names of these.
+_OWN_NAMES = {
+    "n-compute": "n-cpu",
+    "n-conductor": "n-cond",
+    "n-scheduler": "n-sch",
+    "q-agent": "q-agt",
+    "q-server": "q-svc",
+}
 _NEAR_SERVICE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
 
 # What people set by hand. Of DevStack's 3000 other names one alone is as near to any of them.
@@ -124,7 +132,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
 def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
     """Yield services that no release has, if they are near to one that this release has."""
     names = known.services(rc.scope.release) | known.services_of_plugins(rc.plugins)
-    old_names = {} if is_before_table(named_release(rc)) else _OLD_NAMES
+    old_names = _OWN_NAMES if is_before_table(named_release(rc)) else _OLD_NAMES | _OWN_NAMES
     nearest = Near(names, cutoff=_NEAR_SERVICE)
     sorted_letters = {_sort_letters(name): name for name in sorted(names)}
     listed = (
@@ -186,6 +194,7 @@ def _find_unknown_variables(rc: Localrc) -> Iterator[Finding]:
     """Yield variables that are near to one of DevStack's, and that nothing in the file uses."""
     expected = _VARIABLES | _OTHERS | _find_used_names(rc)
     nearest = Near(_VARIABLES, cutoff=_NEAR_VARIABLE)
+    yield from _check_bare_branch(rc, expected)
     for name, assignment in rc.settled.items():
         near = "" if name in expected else nearest(name)
         if not near:
@@ -202,6 +211,21 @@ def _find_unknown_variables(rc: Localrc) -> Iterator[Finding]:
             effect=f"DevStack does not read {name}, and the line does nothing",
             fix=fix,
         )
+
+
+def _check_bare_branch(rc: Localrc, expected: Set[str]) -> Iterator[Finding]:
+    """Yield a BRANCH that no line of the file takes: each project has a variable of its own."""
+    branch = rc.value("BRANCH")
+    if "BRANCH" in expected or not branch.startswith(("stable/", "unmaintained/")):
+        return
+    yield _BOOK.finding(
+        "devstack-name",
+        rc.file,
+        rc.line("BRANCH"),
+        effect="DevStack does not read BRANCH, and no line of this file does: every project is of "
+        "the release that DevStack itself is of",
+        fix=f"take DevStack at {branch}, or write NOVA_BRANCH=$BRANCH, and so on",
+    )
 
 
 def _find_used_names(rc: Localrc) -> set[str]:
@@ -281,6 +305,8 @@ def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
         cause = reason if name in release.inert else name
         if is_of_one_release and name in HARMLESS:
             cause = "harmless"
+        elif name.endswith(("_BRANCH", "_REPO")):
+            cause = reason  # those of a server and of its client go together
         names_of.setdefault(cause, []).append(name)
     for names in names_of.values():
         first, *others = sorted(names, key=rc.line)

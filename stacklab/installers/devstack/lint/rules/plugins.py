@@ -90,6 +90,8 @@ _SUCCESSORS = {
     "neutron-lbaas": "octavia",
     "neutron-lbaas-dashboard": "octavia-dashboard",
 }
+# Plugins that were not OpenStack's own for long, and have other tags than its releases.
+_OUTSIDE = frozenset({"tap-as-a-service"})
 # Tags that have it, as far as they were looked up: release -> tag.
 _EOL_OF_OVN = ("newton", "ocata", "pike", "queens", "rocky", "stein")
 _EOL_OF_LBAAS = ("kilo", "liberty", "mitaka", "newton")
@@ -167,6 +169,11 @@ def _enabling(plugin: str) -> str:
     return f"enable_plugin {plugin} https://opendev.org/openstack/{plugin}"
 
 
+def _tag(release: Release) -> str:
+    """Return what an ended release's branch became in repositories of OpenStack's."""
+    return f"{release.name}-eol"
+
+
 def is_retired(plugin: str) -> bool:
     """Return True for a plugin of OpenStack whose head holds nothing."""
     return plugin in _RETIRED
@@ -175,7 +182,12 @@ def is_retired(plugin: str) -> bool:
 def advise_on_missing(rc: Localrc, service: str, plugin: str, release: Release) -> str:
     """Return what to write for a service whose plugin the file does not enable."""
     if not is_retired(plugin):
-        return _enabling(plugin)
+        # The head of today goes with no release that has ended.
+        if _is_alive(release):
+            return _enabling(plugin)
+        if plugin in _OUTSIDE:
+            return f"enable {plugin} at its branch or tag of {release.name}, or remove {service}"
+        return f"{_enabling(plugin)} {_tag(release)}"
     if not _is_alive(release):
         tag = _TAGS.get(plugin, {}).get(release.name)
         if tag is not None:

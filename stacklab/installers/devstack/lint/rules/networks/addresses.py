@@ -21,6 +21,7 @@ RULES = (
 _BOOK = Book(RULES)
 _OF_SEVERAL_NODES = ("MULTI_HOST", "SERVICE_HOST", "TUNNEL_ENDPOINT_IP", "HOST_IP")
 _TRUE_WORDS = ("1", "true", "yes")
+_FALSE_WORDS = ("0", "false", "no")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
@@ -112,7 +113,7 @@ def _check_missing_host_ip(rc: Localrc) -> Iterator[Finding]:
     ):
         return
     # A cloud of one node is happy with any of its addresses.
-    if rc.scope.lab is None and _is_one_node(rc) and not rc.is_any_set(*_OF_SEVERAL_NODES):
+    if rc.scope.lab is None and _is_one_node(rc) and not _speaks_of_several(rc):
         return
     yield _BOOK.finding(
         "devstack-host-ip-missing",
@@ -122,6 +123,15 @@ def _check_missing_host_ip(rc: Localrc) -> Iterator[Finding]:
         "nodes may use another one",
         fix="HOST_IP=ADDRESS",
     )
+
+
+def _speaks_of_several(rc: Localrc) -> bool:
+    """Return True if the file sets what only clouds of several nodes need."""
+    for name in _OF_SEVERAL_NODES:
+        value = rc.value(name).lower()
+        if rc.is_set(name) and not is_loopback(value) and value not in _FALSE_WORDS:
+            return True
+    return False
 
 
 def _check_service_host(rc: Localrc) -> Iterator[Finding]:
