@@ -100,8 +100,14 @@ def judge_files(
         if found is None:
             findings.append(find_unknown(source, path))
             continue
+        conflict = read.find_conflict(source)
+        if conflict is not None:
+            findings.append(conflict)
+            continue
         cleared = placeholders.take_out(source, found.syntax)
         findings += _first_of_each_rule(cleared.findings)
+        if cleared.is_template:
+            continue
         file = LintedFile(
             source=cleared.source,
             kind=found,

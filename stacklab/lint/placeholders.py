@@ -32,8 +32,7 @@ _PASSWORD = re.compile(
     r"""(?P<quote>["']?)\$\{?[A-Za-z_]\w{2,}\}?(?P=quote)\s*""",
     re.IGNORECASE,
 )
-# Lines of a template that are not lines of the file.
-_TEMPLATE_LINE = re.compile(r"\s*(?:\{%.*%\}|<%.*%>)\s*$")
+_TEMPLATE = re.compile(r"\{\{|\{%|<%")  # what a template's language takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,7 @@ class Cleared:
     source: Source
     findings: tuple[Finding, ...] = ()
     lines: frozenset[int] = frozenset()  # those with a placeholder
+    is_template: bool = False  # the text is another one when it is filled in
 
 
 def take_out(source: Source, syntax: Syntax | None) -> Cleared:
@@ -73,13 +73,11 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     """
     if syntax is None:
         return Cleared(source=source)
+    if any(syntax.template_line.match(line) for line in source.lines):
+        return _take_out_template(source)
     lines_of: _LinesOf = {}
     lines: list[str] = []
     for number, line in enumerate(source.lines, start=1):
-        if _TEMPLATE_LINE.match(line):
-            lines_of.setdefault(_Placeholder(line.strip()), []).append(number)
-            lines.append("")
-            continue
         lines.append(_take_out_of_line(line, number, syntax, lines_of))
     if not lines_of:
         return Cleared(source=source)
@@ -93,6 +91,22 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
         findings=_describe_all(source.name, lines_of, partners),
         lines=_lines_with_one(lines_of, partners),
     )
+
+
+def _take_out_template(source: Source) -> Cleared:
+    """Return a template with one finding: what it becomes is another text, and not known here."""
+    numbers = [n for n, line in enumerate(source.lines, start=1) if _TEMPLATE.search(line)]
+    shown = ", ".join(map(str, numbers[:_SHOWN]))
+    more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+    finding = _BOOK.finding(
+        "file-placeholder",
+        source.name,
+        numbers[0],
+        effect=f"the file is a template (lines {shown}{more}), and nothing fills it in: the rest "
+        "is not checked",
+        fix="give the file that the template becomes",
+    )
+    return Cleared(source=source, findings=(finding,), is_template=True)
 
 
 def _describe_all(

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stacklab.lint.book import Book, rule
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.scope import Source
 
 LIMIT = 1024 * 1024  # an answer file has some hundred lines
 
 _ENCODING = "file-encoding"
+# What git writes around both sides of a conflict, and between them.
+_CONFLICT = re.compile(r"<{7} .*?^={7}$.*?^>{7} ", re.DOTALL | re.MULTILINE)
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 RULES = (
     rule("file-unread", "a path that can't be read", "open(2)"),
@@ -23,6 +25,7 @@ RULES = (
     rule("file-empty", "a file without a single line", "bash(1), RawConfigParser, YAML"),
     rule("file-binary", "a file that is not text", "bash(1): cannot execute binary file"),
     rule("file-utf16", "a text in UTF-16", "bash(1)"),
+    rule("file-conflict", "marks of a merge that nobody finished", "git-merge(1)"),
     rule(_ENCODING, "a text that is not UTF-8", "YAML 1.1; Python's open()"),
     rule("file-byte-order-mark", "a byte order mark", "bash(1)"),
 )
@@ -108,6 +111,25 @@ def decode_source(name: str, data: bytes) -> tuple[Source | None, tuple[Finding,
         findings = (*findings, wrong_byte)
         text = data.decode(errors="replace")
     return Source(name=name, text=text), findings
+
+
+def find_conflict(source: Source) -> Finding | None:
+    """Return the finding of a conflict that git left in a text: all else would follow from it."""
+    marks = [n for n, line in enumerate(source.lines, start=1) if line.startswith("<<<<<<< ")]
+    if not marks or _CONFLICT.search(source.text) is None:
+        return None
+    findings = [
+        _BOOK.finding(
+            "file-conflict",
+            source.name,
+            line,
+            effect="both sides of a merge are in the file, and git's marks around them, which are "
+            "no answers: the rest is not checked",
+            fix="keep one side of each, and remove the marks",
+        )
+        for line in marks
+    ]
+    return at_first_line(findings)
 
 
 def is_unreadable(findings: Sequence[Finding], *, by_bash: bool) -> bool:

@@ -24,7 +24,6 @@ def take_out(text: str, syntax: Syntax) -> placeholders.Cleared:
         (YAML, "a: << name >>", 'a: "{{ placeholder }}"'),
         (YAML, "a: $username", 'a: "{{ placeholder }}"'),
         (YAML, "a: COMPLETE_HERE", 'a: "{{ placeholder }}"'),
-        (SHELL, "{% if x %}", ""),
         (YAML, "a: <address>", 'a: "{{ placeholder }}"'),
         (YAML, "a: 'http://<address>/'", "a: 'http://{{ placeholder }}/'"),
         (YAML, "a: $HOST_IP # mine", 'a: "{{ placeholder }}" # mine'),
@@ -38,6 +37,26 @@ def test_a_placeholder_becomes_a_value_that_nobody_knows(
     assert result.source.text == f"{cleared}\n"
     assert result.findings
     assert result.lines == {1}
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "is_template"),
+    [
+        (SHELL, "A=1\n  {% if x %}\nB={{ b }}\n", True),
+        (SHELL, "A=1\n<% if x %>\nB=2\n", True),
+        (SHELL, "A={{ a }}\n", False),
+        (YAML, "a: 1\n{% if x %}\nb: 2\n", True),
+        # A text in it that Ansible fills in.
+        (YAML, "a: |\n  {% if x %}\n  b\n  {% endif %}\n", False),
+    ],
+)
+def test_a_template_is_told_once_and_is_not_read(
+    syntax: Syntax, text: str, *, is_template: bool
+) -> None:
+    result = take_out(text, syntax)
+    assert result.is_template is is_template
+    if is_template:
+        assert len(result.findings) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ _VARIABLE = re.compile(
 _GROUP = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)
 _INVENTORIES = ("multinode", "all-in-one", "inventory")
 _ANY_VARIABLE = re.compile(r"^([A-Za-z_]\w*)\s*:", re.MULTILINE)  # at the left margin
-_SEVERAL = 2  # names: a single one may be misspelt
+_SEVERAL = 2  # names or lines: a single one may be misspelt
 
 FILES = FileKind(
     title="globals.yml, passwords.yml or inventory of kolla-ansible",
@@ -63,7 +63,8 @@ def _is_anothers(text: str) -> bool:
     """Return True if a globals.yml sets several variables, none of which kolla-ansible reads."""
     names = set(_ANY_VARIABLE.findall(text))
     table = known_names()
-    return len(names) >= _SEVERAL and not names & (table.ever | table.roles)
+    lines = [line for line in text.splitlines() if line.strip(" -")]
+    return bool(names) and len(lines) >= _SEVERAL and not names & (table.ever | table.roles)
 
 
 LINTING = Linting(

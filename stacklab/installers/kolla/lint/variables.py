@@ -52,7 +52,7 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
         if entry.key in accepted:
             continue
         if entry.key in ever:
-            if _ONLY_WAY.get(entry.key) != entry.text:
+            if not _is_as_ever(given, entry):
                 yield _tell_gone(given, entry)
             continue
         if entry.key in used:
@@ -69,6 +69,15 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
                 effect=f"kolla-ansible {given.release_name} does not read {entry.key}",
                 fix=f"write {near}" if near else "remove the line",
             )
+
+
+def _is_as_ever(given: GlobalsFile, entry: YamlEntry) -> bool:
+    """Return True for a variable that went, if its value is what there is without it."""
+    # Nobody misses what was off, and is not there any more.
+    is_off = entry.key.startswith("enable_") and entry.text.lower() in ("no", "false", "off")
+    if is_off and not given.names.successor(entry.key, given.release_name):
+        return True
+    return _ONLY_WAY.get(entry.key) == entry.text
 
 
 def _is_kollas(name: str, current: Set[str]) -> bool:

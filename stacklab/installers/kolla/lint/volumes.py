@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from stacklab.installers.kolla.lint.read import YES, GlobalsFile
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.readers.yaml_tree import YamlEntry
 
 RULES = (
     rule(
@@ -30,7 +31,7 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
         return
     for entry in given.root.items:
         is_on = entry.is_template or entry.kind in ("seq", "map") or entry.text.lower() in YES
-        if is_on and _BACKEND.fullmatch(entry.key):
+        if is_on and (_BACKEND.fullmatch(entry.key) or _is_own_ceph(given, entry)):
             return
     yield _BOOK.finding(
         "kolla-cinder-backend",
@@ -39,3 +40,10 @@ def check(given: GlobalsFile) -> Iterator[Finding]:
         effect="prechecks fail: Please enable at least one backend when enabling Cinder",
         fix='enable_cinder_backend_lvm: "yes", enable_cinder_backend_nfs or cinder_backend_ceph',
     )
+
+
+def _is_own_ceph(given: GlobalsFile, entry: YamlEntry) -> bool:
+    """Return True for enable_ceph of the releases that install Ceph themselves, up to Train."""
+    name = "enable_ceph"
+    has_it = not given.is_known or name in given.names.variables[given.release_name]
+    return entry.key == name and has_it

@@ -13,6 +13,7 @@ from stacklab.lint.syntaxes import INI
 from stacklab.model.stack import Installer
 
 # Keys that begin like this are Packstack's alone.
+_ANY_NAME = re.compile(r"^\s*[A-Za-z_]\w*\s*=", re.MULTILINE)
 _SEVERAL = 2  # lines: a single one may be anything
 _KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
 
@@ -36,7 +37,7 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
         return None  # a script that writes an answer file, or edits one
     if is_assignments(text, path):
         begins_like_ours = text.lstrip().startswith("[general]")
-        if begins_like_ours or _KEY.search(text):
+        if begins_like_ours or _is_mostly_keys(text):
             return Claim(kind=ANSWERS, sureness=Sureness.KEYS)
         return None
     # Without one key in it, its name or its section says less than a key of another installer.
@@ -45,6 +46,12 @@ def _claim(source: Source, path: PurePath) -> Claim | None:
     if path.name.startswith("answers") and not _is_anothers(text):
         return Claim(kind=ANSWERS, sureness=Sureness.NAME)
     return None
+
+
+def _is_mostly_keys(text: str) -> bool:
+    """Return True if Packstack's keys are half of the names: others call one CONFIG_..., too."""
+    count = len(_KEY.findall(text))
+    return count > 0 and 2 * count >= len(_ANY_NAME.findall(text))
 
 
 def _is_anothers(text: str) -> bool:

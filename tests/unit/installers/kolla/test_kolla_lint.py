@@ -108,7 +108,7 @@ def test_a_variable_is_of_some_releases(variable: str, having: tuple[str, ...]) 
 
 
 def test_the_file_may_say_its_release_itself() -> None:
-    assert told(f'{VIP}openstack_release: "2026.1"\nenable_zun: "no"\n') == ["gone-variable:3"]
+    assert told(f'{VIP}openstack_release: "2026.1"\nenable_zun: "yes"\n') == ["gone-variable:3"]
 
 
 def test_the_tables_releases_are_known() -> None:

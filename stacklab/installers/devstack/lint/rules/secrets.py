@@ -76,6 +76,10 @@ def _find_missing_passwords(rc: Localrc) -> Iterator[Finding]:
     stack.sh asks for them and writes the answers into .localrc.password.
     """
     missing = [name for name in PASSWORDS if not rc.is_set(name)]
+    # stack.sh asks for RabbitMQ's where that is what carries messages.
+    is_another = rc.services.has("qpid", "zeromq") and rc.services.lacks("rabbit")
+    if is_another and "RABBIT_PASSWORD" in missing:
+        missing.remove("RABBIT_PASSWORD")
     # MYSQL_PASSWORD is the older name of the same password.
     if "DATABASE_PASSWORD" in missing and rc.is_set("MYSQL_PASSWORD"):
         missing.remove("DATABASE_PASSWORD")

@@ -69,7 +69,10 @@ _WITHOUT_DATABASE = frozenset(
         "dstat",
         "file_tracker",
         "memory_tracker",
+        "n-cauth",
         "n-cpu",
+        "n-spice",
+        "n-xvnc",
         "neutron",
         "neutron-agent",
         "neutron-agt",
@@ -89,9 +92,12 @@ _WITHOUT_DATABASE = frozenset(
         "q-ovn-agent",
         "q-ovn-metadata-agent",
         "q-sriov-agt",
+        "qpid",
         "rabbit",
+        "zeromq",
     }
 )
+_FIRST_WITH_TOKENS = "rocky"  # whose consoles look into the database, and ask n-cauth no more
 _SERVERS = ("key", "keystone", *_DATABASES, "rabbit")  # of which a cloud has one, on its controller
 
 
@@ -348,6 +354,8 @@ def _find_asking(rc: Localrc) -> list[str]:
     """Return the compute's services of DevStack's own that ask a database; plugins have others."""
     plugins_own = known.plugin_of_service().keys() - known.services(rc.scope.release)
     asked = known.every_service() - plugins_own - _WITHOUT_DATABASE
+    if known.is_surely_before(rc.scope.release, _FIRST_WITH_TOKENS):
+        asked -= {"n-novnc"}
     return [name for name in rc.services.enabled if name in asked]
 
 
@@ -365,7 +373,7 @@ def _check_compute_database(rc: Localrc) -> Iterator[Finding]:
             rc.file,
             0,
             effect='stack.sh says "No database enabled" and leaves connections empty: '
-            f"{', '.join(asking)} {verb} not start",
+            f"{', '.join(asking)} {verb} not work",
             fix="DATABASE_TYPE=mysql",
         )
         return

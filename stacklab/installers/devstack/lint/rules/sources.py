@@ -161,6 +161,16 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
     known = releases.of(Installer.DEVSTACK)
     found: dict[str, list[Finding]] = {}
     for ref in _find_origins(rc):
+        if ref.ref in ("stable/", "unmaintained/"):
+            finding = _BOOK.finding(
+                "devstack-branch-gone",
+                rc.file,
+                ref.line,
+                effect=f"there is no branch {ref.ref}: cloning it fails",
+                fix=ref.write(f"{ref.ref}RELEASE"),
+            )
+            found.setdefault(ref.ref, []).append(finding)
+            continue
         name = plain_name(ref.ref)
         release = known.get(name)
         if not ref.ref.startswith("stable/") or (release is None and name not in _BEFORE_TABLE):

@@ -182,6 +182,16 @@ def _check_fixed_size(rc: Localrc) -> Iterator[Finding]:
 def _check_gateways(rc: Localrc) -> Iterator[Finding]:
     """Yield gateways and ends of the floating pool that are outside their ranges."""
     for name, range_name in _GATEWAYS:
+        bare, slash, _length = rc.value(name).partition("/")
+        if slash:
+            yield _BOOK.finding(
+                "devstack-gateway",
+                rc.file,
+                rc.line(name),
+                effect=f"neutron refuses the subnet: {rc.value(name)} is not an address, which has "
+                "no length",
+                fix=f"{name}={bare}",
+            )
         yield from _check_inside(rc, name, rc.address(name), range_name)
     # Both ends of the pool are judged, though it names one range: either may be outside.
     for text in re.findall(r"(?:start|end)=([0-9.]+)", rc.value(_POOL_NAME)):
