@@ -23,7 +23,7 @@ RULES = (
 )
 _BOOK = Book(RULES)
 _SHOWN = 5  # lines that a finding names
-
+_MANY = 8  # findings of one file that are told one by one
 _SECRET = re.compile(r"passw|_pw\b|secret|token|key", re.IGNORECASE)
 # A user's name and the password beside it, by what stands before these words; it may hold a $.
 _USER_KEY = re.compile(r"\s*(?P<stem>\w+?)_user(name)?\s*[:=]", re.IGNORECASE)
@@ -88,7 +88,7 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     end = "\n" if source.text.endswith("\n") else ""
     return Cleared(
         source=replace(source, text="\n".join(lines) + end),
-        findings=_describe_all(source.name, lines_of, partners),
+        findings=_fold(_describe_all(source.name, lines_of, partners)),
         lines=_lines_with_one(lines_of, partners),
     )
 
@@ -121,6 +121,20 @@ def _describe_all(
         partners_at = [partners[number] for number in numbers_at if number in partners]
         findings.append(_describe(file, placeholders, numbers_at, partners_at))
     return tuple(findings)
+
+
+def _fold(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return one finding for many: a file full of placeholders is for a program that fills it."""
+    if len(findings) <= _MANY:
+        return findings
+    first = min(findings)
+    count = len(findings)
+    effect = f"{first.effect}; {count - 1} more like it (lines "
+    lines = sorted({finding.line for finding in findings} - {first.line})
+    shown = ", ".join(map(str, lines[:_SHOWN]))
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    fix = "fill them in, or give the file that the program makes which fills them in"
+    return (replace(first, effect=f"{effect}{shown}{more})", fix=fix),)
 
 
 def _lines_with_one(lines_of: _LinesOf, partners: Mapping[int, _Partner]) -> frozenset[int]:

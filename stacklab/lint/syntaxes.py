@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 
 # <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME,
-# @address@, as configure and people's own sed scripts have it
+# @address@ and %ADDRESS%, as configure and people's own sed scripts have it
 _ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>|<< [A-Za-z][^<>|&;$`\n]* >>"
 _JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
-_AT = r"(?<![\w@])@{1,3}[A-Za-z][\w-]{1,60}@{1,3}(?![\w@.])"
+_AT = (
+    r"(?<![\w@])@{1,3}[A-Za-z][\w-]{1,60}@{1,3}(?![\w@.])"
+    r"|(?<![\w%])%[A-Z][A-Z0-9_]{1,60}%(?![\w%])"
+)
 _WORDS = (
     r"\b(?:YOUR|your)[_-]\w[\w-]*"
     r"|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME|COMPLETE_HERE|change_me|replace_me)(?:_\w{1,60})?\b"

@@ -206,17 +206,22 @@ def test_a_rule_has_its_say_some_times_in_a_file_and_then_counts(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("rule", "line"),
-    [("file-placeholder", "A{}=<x{}>"), ("file-ignore", "# stacklab: ignore=x{}")],
+    ("rule", "line", "count", "rest"),
+    [
+        ("file-placeholder", "A{}=<x{}>", 1, "; 29 more like it"),
+        ("file-ignore", "# stacklab: ignore=x{}", 20, "and 10 more findings like it"),
+    ],
 )
-def test_what_holds_of_any_file_is_counted_too(tmp_path: Path, rule: str, line: str) -> None:
+def test_what_holds_of_any_file_is_counted_too(
+    tmp_path: Path, rule: str, line: str, count: int, rest: str
+) -> None:
     lines = "".join(f"{line.format(at, at)}\n" for at in range(30))
     (tmp_path / "local.conf").write_text(f"[[local|localrc]]\n{lines}")
     found = [
         finding for finding in lint.lint_files([tmp_path / "local.conf"]) if finding.rule == rule
     ]
-    assert len(found) == 20
-    assert "and 10 more findings like it" in found[-1].effect
+    assert len(found) == count
+    assert rest in found[-1].effect
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,13 @@ def _tag(release: Release) -> str:
     return f"{release.name}-eol"
 
 
+def tag_at(url: str, release: str) -> str:
+    """Return what a repository's branch of an ended release became: a tag, NAME-eol of most."""
+    match = _OF_OPENSTACK.search(url.rstrip("/").removesuffix(".git"))
+    tags = _TAGS.get(match["name"], {}) if match is not None else {}
+    return tags.get(release, f"{release}-eol")
+
+
 def is_retired(plugin: str) -> bool:
     """Return True for a plugin of OpenStack whose head holds nothing."""
     return plugin in _RETIRED

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from stacklab import releases
 from stacklab.installers.devstack.lint import known
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.installers.devstack.lint.rules.plugins import tag_at
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding, at_first_line
 from stacklab.model.release_names import plain_name
@@ -177,7 +178,7 @@ def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
             continue
         if ref.is_forks:
             continue
-        instead = f"{name}-eol"
+        instead = tag_at(ref.url, name)
         if release is not None and release.ref.startswith("stable/"):
             continue
         if release is not None and release.ref.startswith("unmaintained/"):
