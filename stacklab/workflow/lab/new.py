@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from stacklab import doctor, files, spec
+from stacklab import doctor, files, spec, typed
 from stacklab.doctor.subnets import SubnetClaim
 from stacklab.errors import HostError, LabError, SpecError
 from stacklab.model.lab import Lab
@@ -79,6 +79,8 @@ def new(
     )
     if not (directory / _SCHEMA).exists():
         text = text.replace(f"$schema=./{_SCHEMA}", f"$schema={LABS / _SCHEMA}", 1)
+    # Its comments tell what to type.
+    text = typed.as_typed(text)
     path = directory / f"{name}.yaml"
     lab = _valid_lab(text, path, template)
     _refuse_bridges(lab, used.bridges)

@@ -7,6 +7,7 @@ import errno
 import functools
 import itertools
 import os
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stacklab import spec
+from stacklab import spec, typed
 from stacklab.doctor import subnets
 from stacklab.doctor.result import ProbeStatus
 from stacklab.errors import CommandFailed, HostError, LabError, SpecError
@@ -55,6 +56,18 @@ def write(labs: Path, name: str, text: str = LAB) -> None:
 
 def cidrs(written: NewLab) -> list[str]:
     return [str(network.cidr) for network in written.lab.networks]
+
+
+def test_the_comments_have_commands_as_they_are_typed_here(
+    host: FakeHost, labs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(labs, "first")
+    assert "# ./invoke lab.up second" in make(host, labs, original="first").path.read_text()
+    monkeypatch.setattr(typed, "IS_CHECKOUT", False)
+    monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/stacklab", "lab.new", "third"])
+    text = make(host, labs, "third", original="first").path.read_text()
+    assert "# stacklab lab.up third" in text
+    assert "./invoke" not in text
 
 
 @functools.cache
