@@ -67,6 +67,12 @@ PROGRAMS = (
         only_for="lab.fault partition",
     ),
     Program(
+        name="setfacl",
+        apt="acl",
+        dnf="acl",
+        only_for="lab.up, to close nodes' disks to other users",
+    ),
+    Program(
         name="zstd", apt="zstd", dnf="zstd", tested="1.5", only_for="lab.export and lab.import"
     ),
 )

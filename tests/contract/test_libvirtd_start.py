@@ -22,10 +22,12 @@ from stacklab.tools.libvirt import daemon as libvirtd
 pytestmark = pytest.mark.skipif(shutil.which("tini") is None, reason="needs tini")
 
 _LIBVIRTD = """#!/bin/sh
+pwd > "${0%/*}/directory"
+cd "${0%/*}"
 umask > umask
+echo "a line of its log"
 echo $$ > libvirtd.pid
 (sleep 0.2 & echo $! > qemu.pid)
-echo "a line of its log"
 exec sleep 60
 """
 _PATIENCE_S = 10.0
@@ -56,7 +58,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(libvirtd, "_LOG", tmp_path / "libvirtd.log")
     monkeypatch.chdir(tmp_path)
-    argv = ("sh", "-c", libvirtd._below_a_reaper())
+    argv = ("sh", "-c", libvirtd._below_a_reaper(shutil.which("tini") or ""))
     SubprocessRunner().run(Command(argv=argv, what="starting a stand-in", timeout_s=_PATIENCE_S))
     process = wait_for(tmp_path / "libvirtd.pid")
     try:
@@ -79,6 +81,11 @@ def test_it_has_the_umask_of_whoever_starts_it(started: Path) -> None:
     os.umask(mask)
     # dnsmasq, another user, reads files that libvirtd writes: with 077 no node gets an address.
     assert int((started / "umask").read_text(), 8) == mask
+
+
+def test_it_keeps_no_file_system_busy(started: Path) -> None:
+    wait_for(started / "libvirtd.pid")
+    assert (started / "directory").read_text() == "/\n"
 
 
 def test_its_log_is_kept_and_it_is_nobodys_session(started: Path) -> None:

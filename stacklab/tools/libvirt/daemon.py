@@ -8,7 +8,7 @@ import shlex
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stacklab.errors import CommandFailed, ProviderError
@@ -53,9 +53,18 @@ def ensure(
 
 
 def _start_daemons(runner: Runner) -> None:
-    has_reaper = shutil.which("tini") is not None
-    libvirtd = ("sh", "-c", _below_a_reaper()) if has_reaper else _DAEMON
-    for argv in _commands(libvirtd):
+    tini = shutil.which("tini")
+    if tini is not None and not _SYSTEMD.is_dir():
+        try:
+            _run_all(runner, _commands(("sh", "-c", _below_a_reaper(tini))))
+            return
+        except CommandFailed:
+            pass  # sudo may allow these daemons, and no shell
+    _run_all(runner, _commands(_DAEMON))
+
+
+def _run_all(runner: Runner, commands: Sequence[tuple[str, ...]]) -> None:
+    for argv in commands:
         # virtlogd refuses to start twice, with code 1, and that is fine.
         ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
         command = Command(
@@ -85,7 +94,7 @@ def _commands(libvirtd: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     return (as_root(("virtlogd", "-d")), as_root(libvirtd))
 
 
-def _below_a_reaper() -> str:
+def _below_a_reaper(tini: str) -> str:
     """Return the line of shell that starts libvirtd as the child of a process that reaps.
 
     A QEMU that has ended is there until its parent reaps it, and `virDomainDestroy` waits for
@@ -93,9 +102,10 @@ def _below_a_reaper() -> str:
     here looks every two seconds, and one that never reaps makes each destroy fail.
     """
     log = shlex.quote(str(_LOG))
-    start = "setsid --fork tini -s -- libvirtd"
+    start = f"setsid --fork {shlex.quote(tini)} -s -- libvirtd"
     # The log alone is root's: libvirtd's umask makes the files that dnsmasq's user has to read.
-    return f"(umask 077; : >>{log}); exec {start} </dev/null >>{log} 2>&1"
+    # It stays in the directory where it starts: not in one that somebody may want to unmount.
+    return f"(umask 077; : >>{log}); cd / && exec {start} </dev/null >>{log} 2>&1"
 
 
 def how_to_start() -> str:

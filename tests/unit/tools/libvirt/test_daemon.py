@@ -99,7 +99,16 @@ def test_with_tini_libvirtd_is_the_child_of_a_process_that_reaps(
     virtlogd, libvirtd_line = fake_runner.argvs
     assert virtlogd == ("virtlogd", "-d")
     assert libvirtd_line[:2] == ("sh", "-c")
-    assert "setsid --fork tini -s -- libvirtd <" in libvirtd_line[2]
+    assert "setsid --fork /usr/bin/tini -s -- libvirtd <" in libvirtd_line[2]
+
+
+def test_where_sudo_allows_no_shell_the_daemons_are_started_as_they_are(
+    host: FakeHost, fake_runner: FakeRunner
+) -> None:
+    host.has_tini(True)
+    fake_runner.on("virtlogd").on("sh", answer=CommandFailed("sudo: a password is required"))
+    host.ensure(fake_runner.on("libvirtd", answer=host.starting()))
+    assert fake_runner.argvs[-1] == ("libvirtd", "-d")
 
 
 def test_what_people_type_is_short(host: FakeHost) -> None:
