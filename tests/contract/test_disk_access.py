@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,20 +22,19 @@ QEMU, MEMBER, STRANGER, GROUP = 64055, 61001, 61002, 61003
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Path:
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A disk as libvirt leaves it, in a directory of a group, below nothing but open ones."""
-    directory = tmp_path / "volumes"
-    directory.mkdir()
-    os.chown(directory, 0, GROUP)
-    directory.chmod(0o2775)
-    made = directory / "trio_compute1.qcow2"
-    made.write_text("a node's password")
-    made.chmod(0o644)
-    for above in tmp_path.parents:
-        if above.stat().st_mode & 0o001 == 0:
-            above.chmod(above.stat().st_mode | 0o001)
-    tmp_path.chmod(0o755)
-    return made
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # pytest's own is closed to others
+        Path(place).chmod(0o755)
+        directory = Path(place) / "volumes"
+        directory.mkdir()
+        os.chown(directory, 0, GROUP)
+        directory.chmod(0o2775)
+        made = directory / "trio_compute1.qcow2"
+        made.write_text("a node's password")
+        made.chmod(0o644)
+        monkeypatch.setattr(access, "_is_group", lambda gid: gid == GROUP)
+        yield made
 
 
 def runs_as(uid: int, gid: int, *argv: str) -> bool:
@@ -85,13 +86,44 @@ def test_where_the_file_system_has_no_lists_it_is_told_and_nodes_still_start(
     assert runs_as(QEMU, QEMU, "cat", str(disk))
 
 
-def test_another_users_directory_is_theirs_to_close(
+def test_another_users_directory_is_theirs_to_close_and_that_is_told(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: MEMBER)
     before = disk.parent.stat().st_mode
-    assert close(disk.parent) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: MEMBER)
+        (why,) = close(disk.parent)
+    assert f"sudo chmod o-rwx {disk.parent}" in why
     assert disk.parent.stat().st_mode == before
+    close(disk.parent)
+    monkeypatch.setattr(os, "geteuid", lambda: MEMBER)
+    assert close(disk.parent) == []
+
+
+def test_a_group_of_anybody_reads_no_disk_either(disk: Path) -> None:
+    os.chown(disk.parent, 0, MEMBER)
+    assert runs_as(MEMBER, MEMBER, "cat", str(disk))
+    assert close(disk.parent) == []
+    assert not runs_as(MEMBER, MEMBER, "cat", str(disk))
+    assert runs_as(QEMU, QEMU, "cat", str(disk))
+
+
+def test_qemu_gets_through_a_directory_that_was_its_owners_alone(disk: Path) -> None:
+    disk.parent.chmod(0o2700)
+    assert close(disk.parent) == []
+    assert runs_as(QEMU, QEMU, "cat", str(disk))
+    assert not runs_as(MEMBER, GROUP, "cat", str(disk))
+
+
+def test_one_that_is_closed_already_is_not_called_open(
+    tmp_path: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(disk.parent)
+    setfacl = tmp_path / "setfacl"
+    setfacl.write_text("#!/bin/sh\nexit 1\n")
+    setfacl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert close(disk.parent) == []
 
 
 def test_a_directory_that_is_not_there_is_none_to_close(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ class LibvirtProvider:
         identity: Callable[[Node], Mapping[str, Entry]],
     ) -> None:
         """See Provider.prepare."""
+        # First: who has opened a disk keeps it, whatever is closed later.
+        self._close_disks()
         paths = self._lab_paths(record)
         settings = machines.kernel_settings(self._site.accelerator())
         for name in nodes:
@@ -117,6 +119,8 @@ class LibvirtProvider:
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         """See Provider.up."""
+        # Also for nodes that run: an earlier version has left it open.
+        self._close_disks()
         booting = self._resume_paused(record, nodes)
         if not booting:
             return

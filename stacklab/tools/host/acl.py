@@ -1,4 +1,4 @@
-"""Command lines of setfacl, which gives one more user a right to a directory."""
+"""Command lines of setfacl, which closes a directory to all but one more user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 from stacklab.process.command import Command
 
 
-def let_through(directory: Path, uid: int) -> Command:
-    """Let a user reach what lies in a directory and whose name it knows, and not list it."""
-    argv = ("setfacl", "--modify", f"user:{uid}:--x", "--", str(directory))
-    return Command(argv=argv, what=f"letting QEMU's user through {directory}")
+def close_but_for(directory: Path, uid: int, *, keep_group: bool) -> Command:
+    """Close a directory to others, and let a user reach what in it has a name that it knows.
+
+    All at once, and the mask of the list with it: chmod would set that to the group's rights.
+    """
+    entries = [f"user:{uid}:--x", "other::---"]
+    if not keep_group:
+        entries.append("group::---")
+    argv = ("setfacl", "--modify", ",".join(entries), "--", str(directory))
+    return Command(argv=argv, what=f"closing {directory} to all but QEMU's user")

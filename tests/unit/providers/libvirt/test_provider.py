@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.errors import NotOurs, ProviderError
+from stacklab.errors import CommandFailed, NotOurs, ProviderError
 from stacklab.model.host_network import Lease
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
@@ -22,6 +22,7 @@ from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
+from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import TCG, FakeLibvirt, FakeListener, make_provider
 
@@ -195,6 +196,34 @@ def test_networks_and_pool_are_there_before_vagrant_is_asked_once_for_all(
     assert stage.libvirt.pools[stage.provider().pool] == stage.host.volumes
     assert vagrant_ups == [(stage.paths.root, ("compute1", "compute2"))]
     assert ("host", "vagrant ended") in stage.listener.heard
+
+
+_QEMUS_USER = """<capabilities><host><secmodel><model>dac</model>
+<baselabel type='kvm'>+64055:+64055</baselabel></secmodel></host></capabilities>"""
+
+
+@pytest.mark.parametrize("what", ["prepare", "up", "up of paused ones", "make_networks"])
+def test_nodes_disks_are_closed_to_other_users(
+    stage: Stage, vagrant_ups: list[tuple[Path, tuple[str, ...]]], what: str
+) -> None:
+    stage.libvirt.host = _QEMUS_USER
+    for directory in (stage.host.volumes, stage.host.snapshots):
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o755)
+    runner = FakeRunner().on("setfacl", answer=CommandFailed("no access lists here"))
+    provider = make_provider(stage.host, stage.libvirt, Progress(stage.listener), runner=runner)
+    if what == "prepare":
+        provider.prepare(stage.lab, stage.record, [], base=Path("x"), identity=lambda _node: {})
+    elif what == "make_networks":
+        provider.make_networks(stage.lab, stage.record)
+    else:
+        nodes = ["compute1"] if what == "up" else []
+        provider.up(stage.lab, stage.paths, stage.record, nodes)
+    asked = [argv for argv in runner.argvs if argv[0] == "setfacl"]
+    assert {argv[-1] for argv in asked} == {str(stage.host.volumes), str(stage.host.snapshots)}
+    assert "user:64055:--x" in asked[0][2]
+    notes = [text for _who, text in stage.listener.heard if "is open to every user" in text]
+    assert any(f"{stage.host.volumes}" in note for note in notes)
 
 
 def test_a_foreign_domain_of_our_name_stops_it_before_vagrant(
