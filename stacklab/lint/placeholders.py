@@ -32,6 +32,10 @@ _PASSWORD = re.compile(
     r"""(?P<quote>["']?)\$\{?[A-Za-z_]\w{2,}\}?(?P=quote)\s*""",
     re.IGNORECASE,
 )
+# bash(1), Here Documents; not <<<, a here-string.
+_HERE_DOCUMENT = re.compile(
+    r"(?<!<)<<-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w{0,60})(?P=quote)"
+)
 _TEMPLATE = re.compile(r"\{\{|\{%|<%")  # what a template's language takes
 
 
@@ -73,7 +77,7 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
     """
     if syntax is None:
         return Cleared(source=source)
-    if any(syntax.template_line.match(line) for line in source.lines):
+    if _is_template(source, syntax):
         return _take_out_template(source)
     lines_of: _LinesOf = {}
     lines: list[str] = []
@@ -91,6 +95,20 @@ def take_out(source: Source, syntax: Syntax | None) -> Cleared:
         findings=_fold(_describe_all(source.name, lines_of, partners)),
         lines=_lines_with_one(lines_of, partners),
     )
+
+
+def _is_template(source: Source, syntax: Syntax) -> bool:
+    """Return True if a line is a template's own; those that a shell script writes are not."""
+    end = ""  # of the here-document that the line is in
+    for line in source.lines:
+        if end:
+            end = "" if line.strip() == end else end
+            continue
+        if syntax.template_line.match(line):
+            return True
+        here_document = _HERE_DOCUMENT.search(line) if syntax is SHELL else None
+        end = here_document["end"] if here_document else ""
+    return False
 
 
 def _take_out_template(source: Source) -> Cleared:

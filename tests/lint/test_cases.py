@@ -161,6 +161,7 @@ def test_a_strangers_file_is_judged_rightly(
         ("kolla-ceph-of-its-time", set()),
         ("kolla-gone-and-off", {"kolla-gone-variable"}),
         ("qpid-without-rabbit", {"devstack-service-token"}),
+        ("template-line-in-a-here-document", {"devstack-service-list"}),
         ("template-of-a-local-conf", {"file-placeholder"}),
         ("words-to-be-changed", {"file-placeholder"}),
         ("branch-that-others-take", set()),

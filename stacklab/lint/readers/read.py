@@ -17,7 +17,7 @@ LIMIT = 1024 * 1024  # an answer file has some hundred lines
 
 _ENCODING = "file-encoding"
 # What git writes around both sides of a conflict, and between them.
-_CONFLICT = re.compile(r"<{7} .*?^={7}$.*?^>{7} ", re.DOTALL | re.MULTILINE)
+_OURS, _BETWEEN, _THEIRS = "<<<<<<< ", "=======", ">>>>>>> "
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 RULES = (
     rule("file-unread", "a path that can't be read", "open(2)"),
@@ -115,9 +115,9 @@ def decode_source(name: str, data: bytes) -> tuple[Source | None, tuple[Finding,
 
 def find_conflict(source: Source) -> Finding | None:
     """Return the finding of a conflict that git left in a text: all else would follow from it."""
-    marks = [n for n, line in enumerate(source.lines, start=1) if line.startswith("<<<<<<< ")]
-    if not marks or _CONFLICT.search(source.text) is None:
+    if not _has_conflict(source.lines):
         return None
+    marks = [n for n, line in enumerate(source.lines, start=1) if line.startswith(_OURS)]
     findings = [
         _BOOK.finding(
             "file-conflict",
@@ -130,6 +130,20 @@ def find_conflict(source: Source) -> Finding | None:
         for line in marks
     ]
     return at_first_line(findings)
+
+
+def _has_conflict(lines: Sequence[str]) -> bool:
+    """Return True if the three marks of a conflict come in git's order."""
+    is_begun = is_halved = False
+    for line in lines:
+        mark = line.rstrip("\r")
+        if mark.startswith(_OURS):
+            is_begun, is_halved = True, False
+        elif is_begun and mark == _BETWEEN:
+            is_halved = True
+        elif is_halved and mark.startswith(_THEIRS):
+            return True
+    return False
 
 
 def is_unreadable(findings: Sequence[Finding], *, by_bash: bool) -> bool:

@@ -28,10 +28,13 @@ from stacklab.model.release_names import plain_name
 from stacklab.model.stack import Installer
 
 # A header of local.conf, even if DevStack would not take it for one: a rule says so then.
-_HEADER = re.compile(rf"^\s*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
-_PLAIN_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
+_HEADER = re.compile(rf"^[ \t]*\[\[?\s*({'|'.join(local_conf.PHASES)})\s*\|", re.MULTILINE)
+# No \s: it takes the ends of lines, and a thousand blank ones a thousand times.
+_PLAIN_ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)\+?=", re.MULTILINE)
 # Other programs' local.conf, too: NAME = VALUE, NAME ?= VALUE.
-_ANY_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[?:.+]{0,2}=", re.MULTILINE)
+_ANY_ASSIGNMENT = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*[?:.+]{0,2}=", re.MULTILINE
+)
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]{2,}\b")  # what may be a variable of DevStack
 _SEVERAL = 2  # names: a single one may be misspelt
 _CHANCE = 0.2  # share of DevStack's names that another program may have by chance

@@ -12,10 +12,10 @@ from stacklab.lint.shape import is_assignments
 from stacklab.lint.syntaxes import INI
 from stacklab.model.stack import Installer
 
-# Keys that begin like this are Packstack's alone.
-_ANY_NAME = re.compile(r"^\s*[A-Za-z_]\w*\s*=", re.MULTILINE)
+_ANY_NAME = re.compile(r"^[ \t]*[A-Za-z_]\w*[ \t]*=", re.MULTILINE)
 _SEVERAL = 2  # lines: a single one may be anything
-_KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
+# Keys that begin like this are Packstack's alone.
+_KEY = re.compile(r"^[ \t]*CONFIG_[A-Z0-9_]+[ \t]*=", re.MULTILINE)
 
 ANSWERS = FileKind(
     title="answers.txt of Packstack",

@@ -164,7 +164,8 @@ def _find_bad_separators(rc: Localrc) -> Iterator[Finding]:
                 before["ENABLED_SERVICES"] = ""
         elif statement.name in before:
             yield from _check_list(rc, statement, before[statement.name])
-            before[statement.name] = statement.value.text
+            if statement.value.text or not statement.is_appended:
+                before[statement.name] = statement.value.text
 
 
 def _check_list(rc: Localrc, assignment: shell.Assignment, before: str) -> Iterator[Finding]:
