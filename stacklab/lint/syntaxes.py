@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 
 # <address of the controller>, <%= @address %>, {{ address }}, {% if x %}, YOUR_ADDRESS, CHANGE_ME,
-# @address@ and %ADDRESS%, as configure and people's own sed scripts have it
+# @address@, %ADDRESS% and __ADDRESS__, as configure and people's own sed scripts have it
 _ANGLE = r"<%.*?%>|<(?=[A-Za-z])[A-Za-z0-9][^<>|&;$`\n]*>|<< [A-Za-z][^<>|&;$`\n]* >>"
 _JINJA = r"\{\{.*?\}\}|\{%.*?%\}"
 _AT = (
     r"(?<![\w@])@{1,3}[A-Za-z][\w-]{1,60}@{1,3}(?![\w@.])"
     r"|(?<![\w%])%[A-Z][A-Z0-9_]{1,60}%(?![\w%])"
+    r"|(?<!\w)__[A-Z][A-Z0-9_]{2,60}__(?!\w)"
 )
+# bash alone takes a # inside of a word for itself
+_HASHES = r"""(?<=[="'])#[A-Za-z][\w-]{1,60}#(?![\w#])"""
 _WORDS = (
     r"\b(?:YOUR|your)[_-]\w[\w-]*"
     r"|\b(?:CHANGE_?ME|REPLACE_?ME|FILL_?ME|COMPLETE_HERE|change_me|replace_me)(?:_\w{1,60})?\b"
@@ -24,7 +27,9 @@ _WHOLE = r"(?<=[:=] )\$\{?[a-z][a-z0-9_]{2,}\}?(?=\s*$)"
 # A value's beginning: what stands before it on the line, comments excluded.
 _VALUE = r"^(?P<before>\s*(?:export\s+|-\s+)?[\w\[\].-]+\s*{sign}\s*[^#\n]*?)(?P<mark>{mark})"
 
-_IN_SHELL = re.compile(_VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_AT}"))
+_IN_SHELL = re.compile(
+    _VALUE.format(sign=r"\+?=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_AT}|{_HASHES}")
+)
 _IN_INI = re.compile(_VALUE.format(sign="=", mark=f"{_ANGLE}|{_JINJA}|{_WORDS}|{_AT}|{_VARIABLE}"))
 _IN_YAML = re.compile(_VALUE.format(sign=":", mark=f"{_ANGLE}|{_WORDS}|{_AT}|{_VARIABLE}|{_WHOLE}"))
 

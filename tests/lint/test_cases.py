@@ -175,6 +175,13 @@ def test_a_strangers_file_is_judged_rightly(
         ("packstack-name-of-an-installer", {"file-kind"}),
         ("plugin-of-an-ended-release", {"devstack-service-plugin"}),
         ("services-by-their-own-names", {"devstack-service-name"}),
+        ("copied-from-a-pdf", {"devstack-service-list", "shell-typographic"}),
+        ("heat-switched-off-in-its-time", set()),
+        ("kolla-opendaylight-of-its-time", set()),
+        ("localrc-of-a-shop-of-one-name", {"file-kind"}),
+        ("packstack-names-of-two-ages", {"packstack-unknown-key"}),
+        ("placeholders-between-hashes", {"file-placeholder"}),
+        ("switched-off-when-they-were-there", set()),
     ],
 )
 def test_a_case_has_the_findings_that_are_true_and_no_other(

@@ -17,9 +17,8 @@ from stacklab.model.stack import Installer
 
 # Carried along in files of any age: the samples had it, and nothing complains.
 _NO_MARKS = frozenset({"SERVICE_TOKEN"})
+_MANY = 3  # of such names are not there by chance
 _FIRST_WITH_OVN = "victoria"
-# The same, in disable_service: every guide had it when neutron was not the default.
-_DISABLED = "n-net"
 
 
 def find(kind: FileKind, rc: Localrc) -> Era:
@@ -35,15 +34,16 @@ def _find_marks(rc: Localrc) -> Iterator[Mark]:
     """Yield what only some releases have: services, variables, servers, a backend.
 
     Variables that went and do no harm are carried along for years: all of them together count
-    as one mark, and only beside another one that is as old. Those that everybody carries along
-    tell no release, but add to the number of old names.
+    as one mark, and only beside another one that is as old, or beside several leftovers. Those
+    that everybody carries along tell no release, but add to the number of old names.
     """
     marks = [*_find_variables(rc), *_find_services(rc), *_find_ways(rc)]
     yield from marks
     newest = next(iter(releases.of(Installer.DEVSTACK)))
-    if any(newest not in mark.releases for mark in marks):
-        yield from _find_carried_along(rc)
-        yield from _find_leftovers(rc)
+    carried = [*_find_carried_along(rc), *_find_leftovers(rc)]
+    many = len({mark.origin for mark in carried}) >= _MANY
+    if many or any(newest not in mark.releases for mark in marks):
+        yield from carried
 
 
 def _find_variables(rc: Localrc) -> Iterator[Mark]:
@@ -126,17 +126,23 @@ def _find_carried_along(rc: Localrc) -> Iterator[Mark]:
 
 
 def _find_leftovers(rc: Localrc) -> Iterator[Mark]:
-    """Yield old names that people carry along, and that tell no release."""
+    """Yield old names that people carry along, and that tell no release.
+
+    So are services that went, in disable_service: every guide had n-net there once.
+    """
     for name in rc.settled:
         if name in _NO_MARKS:
             yield _leftover(name, rc.line(name), _releases_that_read(name))
-    if _DISABLED in rc.services.disabled:
-        line = rc.services.disabled[_DISABLED]
-        yield _leftover(_DISABLED, line, _releases_in(*known.service_eras()[_DISABLED]))
+    eras = known.service_eras()
+    plugins = known.plugin_of_service()
+    for name, line in rc.services.disabled.items():
+        if name in eras and eras[name][1] and not known.may_be_of_plugin(name, rc.plugins):
+            origin = plugins.get(name, name)
+            yield _leftover(name, line, _releases_in(*eras[name]), origin)
 
 
-def _leftover(name: str, line: int, having: frozenset[str]) -> Mark:
-    return Mark(name=name, line=line, releases=having, origin=name, is_leftover=True)
+def _leftover(name: str, line: int, having: frozenset[str], origin: str = "") -> Mark:
+    return Mark(name=name, line=line, releases=having, origin=origin or name, is_leftover=True)
 
 
 def _releases_that_read(name: str) -> frozenset[str]:

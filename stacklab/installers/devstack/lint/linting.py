@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from stacklab.lint.kinds import (
     Sureness,
     newest_release,
 )
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Era, Ground, Scope, Source
 from stacklab.lint.shape import is_assignments
 from stacklab.lint.syntaxes import SHELL
@@ -171,7 +173,19 @@ def _is_anothers(source: Source, assignment: re.Pattern[str] = _PLAIN_ASSIGNMENT
     """
     names = {match[1] for match in assignment.finditer(source.text)}
     count = len(names & known.every_variable())
-    return len(names) >= _SEVERAL and count <= len(names) * _CHANCE
+    if len(names) < _SEVERAL:
+        return not any(_is_nearly_ours(name) for name in names)
+    return count <= len(names) * _CHANCE
+
+
+def _is_nearly_ours(name: str) -> bool:
+    """Return True for a name that DevStack reads, or that may be meant for one."""
+    return name in known.every_variable() or bool(_nearest_name()(name))
+
+
+@functools.cache
+def _nearest_name() -> Near:
+    return Near(known.every_variable(), cutoff=0.75)
 
 
 def _is_local_conf_of_another(source: Source) -> bool:

@@ -82,6 +82,8 @@ _WORDS = {
     "nova_console": ("novnc", "spice", "none"),
     "network_address_family": ("ipv4", "ipv6"),
 }
+# Plugins that went -> the first release without them.
+_PLUGINS_UNTIL = {"linuxbridge": "2025.1", "opendaylight": "ussuri"}
 _MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are not a flag probably mean no
 _CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019"  # an editor's, which YAML takes for letters
 # Flags by their names, of which there are hundreds; roles' own count, too.
@@ -202,7 +204,7 @@ def _check_words(given: GlobalsFile) -> Iterator[Finding]:
             continue
         if entry.text.startswith("vmware_"):
             continue  # stable/2025.1 and older have VMware's agents
-        if entry.text == "linuxbridge" and _is_before(given, "2025.1"):
+        if entry.text in _PLUGINS_UNTIL and _is_before(given, _PLUGINS_UNTIL[entry.text]):
             continue
         near = nearest(entry.text.lower(), words)
         yield _BOOK.finding(

@@ -39,7 +39,8 @@ def find(kind: FileKind, source: Source) -> Era:
         return assumed_era(kind)
     telling.sort(key=lambda name: _count_releases(keys, name))
     shown = ", ".join(f"{name} (line {entries[name]})" for name in telling[:_SHOWN])
-    of = f"{possible[-1]} to {possible[0]}" if len(possible) > 1 else possible[0]
+    knowing = [name for name in possible if _know_all(keys, telling[:_SHOWN], name)]
+    of = f"{knowing[-1]} to {knowing[0]}" if len(knowing) > 1 else possible[0]
     era = era_as_said(kind, possible[0], Ground.MARKS, f"keys that {of} know: {shown}")
     return era.among(possible)
 
@@ -59,8 +60,27 @@ def fitting_releases(keys: KeyTable, names: Collection[str]) -> tuple[str, ...]:
     is_clear = best.read_keys - fits[newest].read_keys >= _SEVERAL
     chosen = keys.releases[best.rank] if is_clear else newest
     enough = fits[chosen].read_keys
-    others = [name for name in reversed(keys.releases) if fits[name].read_keys >= enough]
+    also = _newer_by_keys(keys, names, fits, chosen)
+    others = [
+        name for name in reversed(keys.releases) if fits[name].read_keys >= enough or name == also
+    ]
     return (chosen, *(name for name in others if name != chosen))
+
+
+def _newer_by_keys(
+    keys: KeyTable, names: Collection[str], fits: Mapping[str, _Fit], chosen: str
+) -> str:
+    """Return the newer release that a file is for all the same, by several keys; "" if none is.
+
+    Old keys are carried along from file to file; nobody writes keys before they are there.
+    """
+    newer = keys.releases[fits[chosen].rank + 1 :]
+    unread = set(names) - keys.keys_of(chosen).keys() - old_names_of(keys.keys_of(chosen))
+    counts = {name: len(unread & keys.keys_of(name).keys()) for name in newer}
+    most = max(counts.values(), default=0)
+    if most < _SEVERAL:
+        return ""
+    return max((name for name in newer if counts[name] == most), key=lambda name: fits[name][:2])
 
 
 def _measure_fit(current: Mapping[str, Key], names: Collection[str], rank: int) -> _Fit:
@@ -73,6 +93,11 @@ def _measure_fit(current: Mapping[str, Key], names: Collection[str], rank: int) 
 
 def _count_releases(keys: KeyTable, name: str) -> int:
     return sum(keys.has(release, keys.keys[name]) for release in keys.releases)
+
+
+def _know_all(keys: KeyTable, names: Collection[str], release: str) -> bool:
+    current = keys.keys_of(release)
+    return current.keys() | old_names_of(current) >= set(names)
 
 
 def _tells(keys: KeyTable, name: str, release: str) -> bool:

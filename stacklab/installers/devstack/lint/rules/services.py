@@ -213,12 +213,15 @@ def _find_joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
                 fix=f"disable_service {' '.join(names)}",
             )
             continue
+        # An assignment there was meant for a line of its own.
+        is_assignment = "=" in argument.text
+        own_line = f"write {argument.text} on a line of its own"
         yield _BOOK.finding(
             "devstack-service-list",
             rc.file,
             call.line,
             effect=f"nothing is disabled: DevStack takes {argument.text} for one name",
-            fix=f"disable_service {' '.join(names)}",
+            fix=own_line if is_assignment else f"disable_service {' '.join(names)}",
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.rules import early_uses, shell_commands
 from stacklab.lint.book import Book, rule, warning
-from stacklab.lint.finding import Finding
+from stacklab.lint.finding import Finding, at_first_line
 from stacklab.lint.readers import shell
 
 _BASH = "bash(1)"
@@ -56,9 +56,12 @@ _TYPOGRAPHIC = {
     "\u201d": "a typographic quote",
     "\u2018": "a typographic quote",
     "\u2019": "a typographic quote",
+    "\u2010": "a typographic dash",
+    "\u2011": "a typographic dash",
     "\u2013": "a typographic dash",
     "\u2014": "a typographic dash",
     "\u00a0": "a no-break space",
+    "\u00ad": "a soft hyphen",
     "\u200b": "a zero-width space",
     "\ufeff": "a byte order mark",
 }
@@ -66,6 +69,7 @@ _ANY_TYPOGRAPHIC = re.compile(f"[{''.join(_TYPOGRAPHIC)}]")
 _PLAIN_CHARACTERS = {
     "a typographic quote": "one of the keyboard's",
     "a typographic dash": "-",
+    "a soft hyphen": "-",
     "a no-break space": "a plain blank or nothing",
     "a zero-width space": "a plain blank or nothing",
     "a byte order mark": "nothing",
@@ -235,20 +239,24 @@ def _find_spec_line(rc: Localrc) -> int:
 
 
 def _find_typographic(rc: Localrc) -> Iterator[Finding]:
-    """Yield characters that an editor or a web page put in place of the keyboard's."""
+    """Yield characters that an editor or a web page put in place of the keyboard's, each once."""
+    found: dict[str, list[Finding]] = {}
     for number, line in enumerate(rc.lines, start=1):
         before_comment = line.split(" #")[0]
         match = _ANY_TYPOGRAPHIC.search(before_comment)
         if match is None or line.lstrip().startswith("#"):
             continue
         what = _TYPOGRAPHIC[match[0]]
-        yield _BOOK.finding(
+        finding = _BOOK.finding(
             "shell-typographic",
             rc.file,
             number,
             effect=f"bash makes {what} (U+{ord(match[0]):04X}) part of the value",
             fix=f"write {_PLAIN_CHARACTERS[what]} instead",
         )
+        found.setdefault(match[0], []).append(finding)
+    for findings in found.values():
+        yield at_first_line(findings)
 
 
 def _find_bad_names(rc: Localrc) -> Iterator[Finding]:
