@@ -182,6 +182,11 @@ def test_a_strangers_file_is_judged_rightly(
         ("packstack-names-of-two-ages", {"packstack-unknown-key"}),
         ("placeholders-between-hashes", {"file-placeholder"}),
         ("switched-off-when-they-were-there", set()),
+        ("enabled-again-long-ago", set()),
+        ("home-that-the-file-sets", set()),
+        ("kolla-twice-the-same", {"kolla-duplicate-key"}),
+        ("passwords-from-the-environment", set()),
+        ("passwords-with-an-exclamation-mark-in-front", set()),
     ],
 )
 def test_a_case_has_the_findings_that_are_true_and_no_other(
@@ -224,6 +229,7 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
         ("packstack-two-plugins-of-icehouse", 1),
         ("password-with-an-at-before-newton", 1),
         ("services-of-plugins-on-one-line", 2),
+        ("kolla-twice-the-same", 1),
     ],
 )
 def test_a_mistake_is_told_once(

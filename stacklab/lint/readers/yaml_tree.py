@@ -138,16 +138,20 @@ def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Findi
 def _repeated_keys(
     entry: YamlEntry, *, depth: int, seen: set[int]
 ) -> Iterator[tuple[YamlEntry, int]]:
-    """Yield keys that are given again in one mapping, with the line of the first."""
+    """Yield keys that are given again in one mapping, with the line of the first.
+
+    What says the same again changes nothing.
+    """
     # An alias is the same node again, and may even be inside itself.
     if depth > DEEPEST or id(entry.node) in seen:
         return
     seen.add(id(entry.node))
-    first_lines: dict[str, int] = {}
+    firsts: dict[str, YamlEntry] = {}
     for child in entry.items:
-        first_line = first_lines.setdefault(child.key, child.line)
-        if first_line != child.line:
-            yield child, first_line
+        first = firsts.setdefault(child.key, child)
+        is_same = bool(child.text) and (child.text, child.kind) == (first.text, first.kind)
+        if first.line != child.line and not is_same:
+            yield child, first.line
         yield from _repeated_keys(child, depth=depth + 1, seen=seen)
 
 

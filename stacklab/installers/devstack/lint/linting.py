@@ -169,12 +169,13 @@ def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
 def _is_anothers(source: Source, assignment: re.Pattern[str] = _PLAIN_ASSIGNMENT) -> bool:
     """Return True if a file sets several variables, and next to none that any DevStack reads.
 
+    So is one that sets a single variable, unless that may be meant for one of DevStack's.
     Programs that install OpenStack by hand have an ADMIN_PASSWORD, too.
     """
     names = {match[1] for match in assignment.finditer(source.text)}
     count = len(names & known.every_variable())
     if len(names) < _SEVERAL:
-        return not any(_is_nearly_ours(name) for name in names)
+        return bool(names) and not any(_is_nearly_ours(name) for name in names)
     return count <= len(names) * _CHANCE
 
 

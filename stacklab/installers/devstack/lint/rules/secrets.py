@@ -38,13 +38,15 @@ _OWN = frozenset({*PASSWORDS, "MYSQL_PASSWORD", "SERVICE_TOKEN", "SWIFT_HASH"})
 # Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
 # in front, where programs take a - for an option, and bash a ~ for a directory. A ! is history for
 # an interactive shell alone; sed, SQL and URLs leave it.
-_ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~!-]*")
+_ARRIVES = re.compile(r"[A-Za-z0-9_.!][A-Za-z0-9_.~!-]*")
 # Newton's URL of RabbitMQ is the first that ends a password at its @: SQLAlchemy took the last one.
-_ARRIVES_BEFORE_NEWTON = re.compile(r"[A-Za-z0-9_.@][A-Za-z0-9_.~!@-]*")
+_ARRIVES_BEFORE_NEWTON = re.compile(r"[A-Za-z0-9_.!@][A-Za-z0-9_.~!@-]*")
 _FIRST_WITH_URL = "newton"
 # iniset leaves these, too; sed takes a \ and a &, bash the rest.
 _ARRIVES_IN_OPTION = re.compile(r"[A-Za-z0-9_.!@%+=:,^/#;][A-Za-z0-9_.~!@%+=:,^/#;-]*")
 _ONLY_NAME = re.compile(r'"?\$\{?([A-Za-z_]\w*)\}?"?')  # a value that is another variable's
+# What nobody takes for a password: a whole value that the environment is to give.
+_OF_ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _LONGEST_OF_HORIZON = 20  # characters
 _BAD_FIRST_CHARACTERS = {
     "~": "bash replaces a ~ at the front by a home directory",
@@ -151,6 +153,9 @@ def _is_changed(rc: Localrc, name: str) -> bool:
         return False
     # What only bash can tell may be meant, such as $(cat file). Not a name that is not set, and
     # not $$, the number of the process.
+    alone = _ONLY_NAME.fullmatch(word.raw)
+    if alone is not None and _OF_ENVIRONMENT.fullmatch(alone[1]):
+        return False
     unknown = [used for used in word.names if used not in rc.values]
     return bool(unknown) or "$$" in word.live
 

@@ -19,6 +19,7 @@ RULES = (
         "devstack-enable-after-disable",
         "enable_service of what was disabled",
         f"{_COMMON}: enable_service",
+        is_of_age=True,
     ),
     rule(
         "devstack-service-list",

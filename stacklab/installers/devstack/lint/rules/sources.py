@@ -256,8 +256,11 @@ def _find_mixed_branches(rc: Localrc) -> Iterator[Finding]:
 def _check_destination(rc: Localrc) -> Iterator[Finding]:
     """Yield a DEST that services may not be able to enter."""
     assignment = rc.settled.get("DEST")
-    # The text as it is written: bash alone knows $HOME and ~.
-    if assignment is None or not re.match(r"/home/|/root\b|~|\$\{?HOME", assignment.value.text):
+    if assignment is None:
+        return
+    # The text as it is written: bash alone knows $HOME and ~, unless the file says it.
+    text = rc.value("DEST") if "HOME" in rc.settled else assignment.value.text
+    if not re.match(r"/home/|/root\b|~|\$\{?HOME", text):
         return
     yield _BOOK.finding(
         "devstack-dest",
