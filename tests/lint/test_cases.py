@@ -182,11 +182,13 @@ def test_a_strangers_file_is_judged_rightly(
         ("packstack-names-of-two-ages", {"packstack-unknown-key"}),
         ("placeholders-between-hashes", {"file-placeholder"}),
         ("switched-off-when-they-were-there", set()),
+        ("branch-with-its-remote", {"devstack-branch-gone"}),
         ("enabled-again-long-ago", set()),
         ("home-that-the-file-sets", set()),
         ("kolla-twice-the-same", {"kolla-duplicate-key"}),
         ("passwords-from-the-environment", set()),
         ("passwords-with-an-exclamation-mark-in-front", set()),
+        ("quotes-that-are-quoted", {"conf-quotes"}),
     ],
 )
 def test_a_case_has_the_findings_that_are_true_and_no_other(
@@ -230,6 +232,7 @@ def test_a_case_has_the_findings_that_are_true_and_no_other(
         ("password-with-an-at-before-newton", 1),
         ("services-of-plugins-on-one-line", 2),
         ("kolla-twice-the-same", 1),
+        ("quotes-that-are-quoted", 1),
     ],
 )
 def test_a_mistake_is_told_once(

@@ -8,7 +8,7 @@ inc/ini-config of devstack@493835a.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stacklab.lint.book import Book, rule, warning
@@ -263,7 +263,8 @@ def _judge_value(name: str, value: str) -> Iterator[_SettingProblem]:
         tokens = list(shell.tokens(f'"{after_read}"'))
     except shell.UnclosedError:
         tokens = []
-    damage = _judge_damage(name, value, after_read, len(tokens))
+    words = tuple(token for token in tokens if isinstance(token, shell.Word))
+    damage = _judge_damage(name, value, after_read, words, len(tokens))
     if damage is not None:
         yield damage
     for token in tokens:
@@ -273,11 +274,11 @@ def _judge_value(name: str, value: str) -> Iterator[_SettingProblem]:
 
 
 def _judge_damage(
-    name: str, value: str, after_read: str, token_count: int
+    name: str, value: str, after_read: str, words: Sequence[shell.Word], token_count: int
 ) -> _SettingProblem | None:
     """Return the first thing that the shell takes away from a value.
 
-    A value whose quotes are not closed has no tokens.
+    A value whose quotes are not closed has no tokens. Quotes that are left were meant to be.
     """
     if not token_count:
         return _SettingProblem(
@@ -291,7 +292,8 @@ def _judge_damage(
             effect=f"the quotes end where they look to begin: {name} gets the first word alone",
             fix=f"{name} = ONE TWO, without quotes",
         )
-    if _LIVE_QUOTE.search(after_read):
+    is_left = any('"' in word.text for word in words)
+    if _LIVE_QUOTE.search(after_read) and not is_left:
         return _SettingProblem(
             rule="conf-quotes",
             effect="the shell removes the quotes",

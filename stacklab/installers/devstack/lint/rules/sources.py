@@ -124,7 +124,9 @@ def _find_refs(rc: Localrc) -> Iterator[_Ref]:
         value = rc.value(name)
         if value and name.endswith("_BRANCH"):
             url = rc.value(f"{name.removesuffix('_BRANCH')}_REPO")
-            yield _Ref(name=name, line=rc.line(name), ref=value, url=url)
+            # origin/stable/newton is that branch, too.
+            ref_of_any = value.removeprefix("origin/")
+            yield _Ref(name=name, line=rc.line(name), ref=ref_of_any, url=url)
     for call in rc.calls_of("enable_plugin"):
         if len(call.args) < 3 or call.args[2].is_dynamic:
             continue
