@@ -47,6 +47,13 @@ RULES = (
     ),
 )
 _BOOK = Book(RULES)
+_OF_A_WHOLE_FILE = (
+    "kolla_base_distro",
+    "kolla_install_type",
+    "network_interface",
+    "neutron_external_interface",
+    "openstack_release",
+)
 
 _VIP = "kolla_internal_vip_address"
 _TRIED = 64  # addresses from the end of the APIs' network, of which one is proposed
@@ -106,6 +113,9 @@ def _check_vip_missing(given: GlobalsFile, entry: YamlEntry | None) -> Iterator[
     """Yield a finding if neither the file nor a default gives the APIs an address."""
     # The VIP's own default is this variable, where somebody sets it.
     if given.root.get("kolla_internal_address") is not None:
+        return
+    # A file without any of these is one of several: kolla-ansible reads globals.d/, too.
+    if entry is None and all(given.root.get(name) is None for name in _OF_A_WHOLE_FILE):
         return
     yield _BOOK.finding(
         "kolla-vip-missing",

@@ -21,6 +21,7 @@ RULES = (
         "devstack-password-characters",
         "a password of other characters than letters, digits, - _ . ~ and !",
         _READ,
+        is_of_age=True,
     ),
     warning("devstack-password-long", "an admin's password of more than 20 characters", _READ),
     rule(
