@@ -11,7 +11,7 @@ from stacklab.model.lab import Lab, Node
 
 # What a node's own file says of its address: DevStack's and contrail-installer's names for it.
 _OWN_ADDRESS = re.compile(
-    r"""^\s*(?:export\s+)?(?:HOST_IP|COMPUTE_HOST_IP|TUNNEL_ENDPOINT_IP)=["']?([0-9.]+)""",
+    r"""^[ \t]*(?:export[ \t]+)?(?:HOST_IP|COMPUTE_HOST_IP|TUNNEL_ENDPOINT_IP)=["']?([0-9.]+)""",
     re.MULTILINE,
 )
 

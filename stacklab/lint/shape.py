@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 
 _ASSIGNMENT_OR_SERVICE = re.compile(
-    r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able_(?:service|plugin)\b)",
+    r"^[ \t]*(?:(?:export[ \t]+)?[A-Z][A-Z0-9_]*[ \t]*\+?=|(?:en|dis)able_(?:service|plugin)\b)",
     re.MULTILINE,
 )
 

@@ -21,7 +21,7 @@ from stacklab.model.stack import Installer
 
 # Names that only contrail.sh reads; DevStack's half of a Contrail lab shares the others.
 _OWN_NAMES = re.compile(
-    r"^\s*(?:export\s+)?"
+    r"^[ \t]*(?:export[ \t]+)?"
     r"(INSTALL_PROFILE|CONTRAIL_\w+|CASS_\w+|LAUNCHPAD_BRANCH|COMPUTE_HOST_IP)\s*=",
     re.MULTILINE,
 )

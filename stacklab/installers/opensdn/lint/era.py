@@ -14,7 +14,7 @@ from stacklab.lint.scope import Era, Ground, Source
 
 # The playbooks know the tag by all of these: set_global_variables.yml, set_contrail_variables.yml.
 _TAG = re.compile(
-    r"""^\s*(?P<name>CONTRAIL_CONTAINER_TAG|CONTRAIL_VERSION|contrail_version)\s*:[ \t]*["']?"""
+    r"""^[ \t]*(?P<name>CONTRAIL_CONTAINER_TAG|CONTRAIL_VERSION|contrail_version)\s*:[ \t]*["']?"""
     r"""(?P<tag>[^"'#\s]+)""",
     re.MULTILINE,
 )
@@ -25,7 +25,7 @@ _OF_JUNIPER = re.compile(
 # What Juniper/contrail-ansible-deployer R5.0 to R2005 knows, and tf-ansible-deployer@31eb9b7 does
 # not: nodes with Windows, flows for AppFormix, and clouds from before Rocky.
 _JUNIPERS_OWN = re.compile(
-    r"""^\s*(?:provider\s*:[ \t]*["']?(?P<provider>bms_win)\b"""
+    r"""^[ \t]*(?:provider\s*:[ \t]*["']?(?P<provider>bms_win)\b"""
     r"""|(?P<role>win_cnm_plugin|win_docker_driver|appformix_flows)\s*:"""
     r"""|OPENSTACK_VERSION\s*:[ \t]*["']?(?P<openstack>newton|ocata|pike|queens)\b)""",
     re.MULTILINE,

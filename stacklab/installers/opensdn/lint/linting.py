@@ -17,7 +17,7 @@ _SECTION = re.compile(
     r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE
 )
 # What an instance has; a file with other keys alone is another program's list of instances.
-_OF_INSTANCES = re.compile(r"^\s+(roles|provider)\s*:", re.MULTILINE)
+_OF_INSTANCES = re.compile(r"^[ \t]+(roles|provider)\s*:", re.MULTILINE)
 _KEY = re.compile(r"^\w+\s*:", re.MULTILINE)
 
 INSTANCES = FileKind(

@@ -180,21 +180,27 @@ def _find_lost_values(rc: Localrc) -> Iterator[Finding]:
     """Yield names whose values are replaced before anything has used them, each once."""
     latest: dict[str, shell.Assignment] = {}
     last_uses: dict[str, int] = {}  # name -> last line that refers to it
+    last_sets: dict[str, int] = {}  # name -> last line that sets it
     lost_lines: dict[str, list[int]] = {}
     spec_line = _find_spec_line(rc)
     for assignment in rc.script.assignments:
         name = assignment.name
-        last_uses |= dict.fromkeys(assignment.value.names, assignment.line)
+        names = assignment.value.names
+        last_uses |= dict.fromkeys(names, assignment.line)
+        was_set_at = max((last_sets.get(used, 0) for used in names), default=0)
+        last_sets[name] = assignment.line
         if assignment.is_element or assignment.is_appended or assignment.conditional:
             continue
         before = latest.get(name)
         latest[name] = assignment
-        if before is None or name in assignment.value.names or name in rc.uncertain:
+        if before is None or name in names or name in rc.uncertain:
             continue
         is_used = last_uses.get(name, 0) > before.line
         # A spec's own line is to replace the one that was rendered above it.
         is_from_spec = before.line < spec_line < assignment.line
-        if not (is_used or is_from_spec or _says_the_same(rc, before, assignment)):
+        # The same words say another thing once a variable in them was set between both lines.
+        is_same = before.value.raw == assignment.value.raw and was_set_at < before.line
+        if not (is_used or is_from_spec or is_same):
             lost_lines.setdefault(name, []).append(before.line)
     for name, lines in lost_lines.items():
         yield _describe_lost_values(rc, name, lines, latest[name].line)
@@ -212,21 +218,6 @@ def _describe_lost_values(rc: Localrc, name: str, lines: list[int], kept: int) -
         effect=f"bash uses this value of {name}, and loses the one{plural} of line{plural} "
         f"{shown}{more}",
         fix=f"keep one of lines {shown}{more} and {kept}",
-    )
-
-
-def _says_the_same(rc: Localrc, before: shell.Assignment, after: shell.Assignment) -> bool:
-    """Return True if an assignment gives a name the value that it has already."""
-    is_alike = before.value.raw == after.value.raw
-    return is_alike and not _changed_between(rc, before, after)
-
-
-def _changed_between(rc: Localrc, before: shell.Assignment, after: shell.Assignment) -> bool:
-    """Return True if a variable that both values refer to is set between their lines."""
-    between = range(before.line, after.line)
-    return any(
-        assignment.name in after.value.names and assignment.line in between
-        for assignment in rc.script.assignments
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
+from stacklab.installers import linting as lint
 from stacklab.lint.readers import read
 from stacklab.lint.scope import Source
 
 _BYTES = read.LIMIT // 8
 _LIMIT_S = 5.0
+_LINES = 20_000
 
 
 def source(text: str) -> Source:
@@ -43,3 +46,23 @@ def test_a_conflict_is_found_whatever_ends_its_lines(newline: str) -> None:
 )
 def test_other_orders_are_no_conflict(text: str) -> None:
     assert read.find_conflict(source(text)) is None
+
+
+@pytest.mark.parametrize("name", ["localrc", "answers.txt", "instances.yaml", "anything.txt"])
+def test_blank_lines_are_passed_over_once(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("\n" * _LINES + "A=1\n")
+    began = time.monotonic()
+    lint.judge_files([path])
+    assert time.monotonic() - began < _LIMIT_S
+
+
+@pytest.mark.parametrize("line", ["A=1\n", "A=$B\n", "ADMIN_PASSWORD=a@b\n"])
+def test_a_name_that_is_set_a_thousand_times_is_compared_with_its_last_one(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / "localrc"
+    path.write_text(line * (_LINES // 8) + "HOST_IP=10.0.0.1\n")
+    began = time.monotonic()
+    lint.judge_files([path])
+    assert time.monotonic() - began < _LIMIT_S
