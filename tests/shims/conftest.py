@@ -12,7 +12,7 @@ from tests.shims.wrapper_world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A Debian machine, used by root, that has all the packages, no systemd and no .venv yet."""
+    """A Debian machine, used by root, that has all the packages and no .venv yet."""
     made = World(tmp_path)
     for folder in (
         "bin",
@@ -40,7 +40,6 @@ def world(tmp_path: Path) -> World:
         ("/usr/*/syslinux ", f"{tmp_path}/bin "),
         ("/usr/include/libvirt/libvirt.h", f"{tmp_path}/bin"),
         ("/usr/share/", f"{tmp_path}/share/"),
-        ("/run/systemd/system", f"{tmp_path}/systemd"),
     ):
         assert real in text, real
         text = text.replace(real, fake)

@@ -139,34 +139,28 @@ def test_a_newer_python_beside_an_old_one_is_used(world: World) -> None:
 
 
 def test_what_is_only_wished_for_comes_with_the_venv_and_never_alone(world: World) -> None:
-    world.lacks("tini", "setfacl")
+    world.lacks("setfacl")
     done = world.invoke("x")
     assert done.returncode == 0, done.stderr
-    assert "about to install with apt-get: acl tini\n" in done.stderr
-    world.lacks("tini", "setfacl")
+    assert "about to install with apt-get: acl\n" in done.stderr
+    world.lacks("setfacl")
     done = world.invoke("x")
     assert (done.returncode, "install" in done.stderr) == (0, False)
     world.lacks("packer")
-    assert "about to install with apt-get: acl packer tini\n" in world.invoke("x").stderr
+    assert "about to install with apt-get: acl packer\n" in world.invoke("x").stderr
 
 
 def test_what_is_only_wished_for_stops_nobody(world: World) -> None:
-    world.lacks("tini", "setfacl", "sudo")
+    world.lacks("setfacl", "sudo")
     world.is_used_by(1000)
     assert world.invoke("x").returncode == 0
     world.lacks("packer")
     done = world.invoke("x")
     assert "neither root nor is there sudo: packer\n" in done.stderr
     world.is_used_by(0)
-    world.note("not-packaged", "tini\n")
+    world.note("not-packaged", "acl\n")
     done = world.invoke("x")
     assert (done.returncode, "not to be had" in done.stderr) == (0, False)
-
-
-def test_systemd_reaps_what_libvirtd_has_started(world: World) -> None:
-    world.lacks("tini")
-    (world.root / "systemd").mkdir()
-    assert "tini" not in world.invoke("x").stderr
 
 
 @pytest.mark.parametrize("ci", ["", "true"])

@@ -45,7 +45,6 @@ TOOLS = (
     "openssl",
     "zstd",
     "setfacl",
-    "tini",
     "blkid",
     "nsenter",
     "unshare",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import grp
 import os
-import shlex
-import shutil
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from stacklab.errors import CommandFailed, ProviderError
@@ -18,8 +16,6 @@ _SOCKET = Path("/run/libvirt/libvirt-sock")
 _KVM = Path("/dev/kvm")
 _UDEV = Path("/run/udev/control")
 _SYSTEMD = Path("/run/systemd/system")
-_LOG = Path("/var/log/libvirt/libvirtd.log")  # where `libvirtd -d` writes, too
-_DAEMON = ("libvirtd", "-d")
 _LIMIT_S = 20.0
 _POLL_S = 0.2
 _GROUP_MAY_USE = 0o060  # read and write, which opening /dev/kvm takes
@@ -53,18 +49,7 @@ def ensure(
 
 
 def _start_daemons(runner: Runner) -> None:
-    tini = shutil.which("tini")
-    if tini is not None and not _SYSTEMD.is_dir():
-        try:
-            _run_all(runner, _commands(("sh", "-c", _below_a_reaper(tini))))
-            return
-        except CommandFailed:
-            pass  # sudo may allow these daemons, and no shell
-    _run_all(runner, _commands(_DAEMON))
-
-
-def _run_all(runner: Runner, commands: Sequence[tuple[str, ...]]) -> None:
-    for argv in commands:
+    for argv in _start_commands():
         # virtlogd refuses to start twice, with code 1, and that is fine.
         ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
         command = Command(
@@ -82,35 +67,21 @@ def _wait_until_reachable(why_unreachable: Callable[[], str | None]) -> None:
     while why is not None:
         if time.monotonic() > deadline:
             what = f"libvirtd was started, but does not answer after {_LIMIT_S:.0f} s: {why}"
-            raise ProviderError(what, hint=f"tail {_LOG}; ./invoke doctor")
+            raise ProviderError(what, hint="./invoke doctor")
         time.sleep(_POLL_S)
         why = why_unreachable()
 
 
-def _commands(libvirtd: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _start_commands() -> tuple[tuple[str, ...], ...]:
     if _SYSTEMD.is_dir():
         return (as_root(("systemctl", "start", "libvirtd")),)
     # virtlogd first: libvirtd starts no domain without it.
-    return (as_root(("virtlogd", "-d")), as_root(libvirtd))
-
-
-def _below_a_reaper(tini: str) -> str:
-    """Return the line of shell that starts libvirtd as the child of a process that reaps.
-
-    A QEMU that has ended is there until its parent reaps it, and `virDomainDestroy` waits for
-    that, 200 ms at a time. Its parent would be PID 1, which in a container may be anything: one
-    here looks every two seconds, and one that never reaps makes each destroy fail.
-    """
-    log = shlex.quote(str(_LOG))
-    start = f"setsid --fork {shlex.quote(tini)} -s -- libvirtd"
-    # The log alone is root's: libvirtd's umask makes the files that dnsmasq's user has to read.
-    # It stays in the directory where it starts: not in one that somebody may want to unmount.
-    return f"(umask 077; : >>{log}); cd / && exec {start} </dev/null >>{log} 2>&1"
+    return (as_root(("virtlogd", "-d")), as_root(("libvirtd", "-d")))
 
 
 def how_to_start() -> str:
     """Return what to type to start libvirtd."""
-    return "; ".join(" ".join(argv) for argv in _commands(_DAEMON))
+    return "; ".join(" ".join(argv) for argv in _start_commands())
 
 
 def how_to_restart() -> str:

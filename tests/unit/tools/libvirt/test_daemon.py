@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import grp
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,16 +28,11 @@ class FakeHost:
         monkeypatch.setattr(libvirtd, "_UDEV", self.udev)
         monkeypatch.setattr(libvirtd, "_SYSTEMD", self.systemd)
         monkeypatch.setattr(libvirtd, "_LIMIT_S", 0.3)
-        self.has_tini(False)
         monkeypatch.setattr(os, "chown", lambda _path, uid, gid: self.owners.append((uid, gid)))
         self.become(0)
 
     def become(self, uid: int) -> None:
         self._monkeypatch.setattr(os, "geteuid", lambda: uid)
-
-    def has_tini(self, is_there: bool) -> None:
-        place = "/usr/bin/tini" if is_there else None
-        self._monkeypatch.setattr(shutil, "which", {"tini": place}.__getitem__)
 
     def has_group(self, gid: int | None) -> None:
         def getgrnam(name: str) -> grp.struct_group:
@@ -89,38 +83,6 @@ def test_without_systemd_both_daemons_are_started(host: FakeHost, fake_runner: F
         (0, 1),
         (0,),
     ]  # virtlogd may run already
-
-
-def test_with_tini_libvirtd_is_the_child_of_a_process_that_reaps(
-    host: FakeHost, fake_runner: FakeRunner
-) -> None:
-    host.has_tini(True)
-    host.ensure(fake_runner.on("virtlogd").on("sh", answer=host.starting()))
-    virtlogd, libvirtd_line = fake_runner.argvs
-    assert virtlogd == ("virtlogd", "-d")
-    assert libvirtd_line[:2] == ("sh", "-c")
-    assert "setsid --fork /usr/bin/tini -s -- libvirtd <" in libvirtd_line[2]
-
-
-def test_where_sudo_allows_no_shell_the_daemons_are_started_as_they_are(
-    host: FakeHost, fake_runner: FakeRunner
-) -> None:
-    host.has_tini(True)
-    fake_runner.on("virtlogd").on("sh", answer=CommandFailed("sudo: a password is required"))
-    host.ensure(fake_runner.on("libvirtd", answer=host.starting()))
-    assert fake_runner.argvs[-1] == ("libvirtd", "-d")
-
-
-def test_what_people_type_is_short(host: FakeHost) -> None:
-    host.has_tini(True)
-    assert libvirtd.how_to_start() == "virtlogd -d; libvirtd -d"
-
-
-def test_with_systemd_no_reaper_is_needed(host: FakeHost, fake_runner: FakeRunner) -> None:
-    host.systemd.mkdir()
-    host.has_tini(True)
-    host.ensure(fake_runner.on("systemctl", answer=host.starting()))
-    assert fake_runner.argvs == [("systemctl", "start", "libvirtd")]
 
 
 def test_who_is_not_root_asks_sudo_which_must_not_ask_back(
