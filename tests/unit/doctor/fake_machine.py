@@ -27,6 +27,7 @@ VERSIONS = {
     "ssh": "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026",
     "fping": "fping: Version 5.1",
     "zstd": "*** Zstandard CLI (64-bit) v1.5.4, by Yann Collet ***",
+    "setfacl": "setfacl 2.3.1",
     "ebtables": "ebtables 1.8.9 (nf_tables)",
     "systemd-nspawn": "systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT +SELINUX",
 }

@@ -39,7 +39,7 @@ class FakeLibvirt:
     calls: list[tuple[str, ...]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     unlinked: set[str] = field(default_factory=set)  # MACs of NICs whose cable is pulled
-    host: str = "<capabilities/>"
+    capabilities_xml: str = "<capabilities/>"
     is_dead: bool = False
     machine: str = "pc-i440fx-7.2"  # every domain's type
     added: dict[str, list[NewNic]] = field(default_factory=dict)  # NICs, by the domain's UUID
@@ -49,7 +49,7 @@ class FakeLibvirt:
         self.calls.append(("close",))
 
     def capabilities(self) -> str:
-        return self.host
+        return self.capabilities_xml
 
     def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name

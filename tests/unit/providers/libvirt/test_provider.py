@@ -206,7 +206,7 @@ _QEMUS_USER = """<capabilities><host><secmodel><model>dac</model>
 def test_nodes_disks_are_closed_to_other_users(
     stage: Stage, vagrant_ups: list[tuple[Path, tuple[str, ...]]], what: str
 ) -> None:
-    stage.libvirt.host = _QEMUS_USER
+    stage.libvirt.capabilities_xml = _QEMUS_USER
     for directory in (stage.host.volumes, stage.host.snapshots):
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)
