@@ -54,6 +54,7 @@ class LibvirtProvider:
         self._site = site
         self._connect_memory = connect_memory
         self._link = LibvirtLink(site, connect=connect, ask=ask)
+        self._are_disks_closed = False
 
     # --- the connection
 
@@ -157,6 +158,10 @@ class LibvirtProvider:
         self.libvirt.ensure_pool(self.pool, self._site.host.volumes)
 
     def _close_disks(self) -> None:
+        """Close them once for a command, whichever of its steps comes first."""
+        if self._are_disks_closed:
+            return
+        self._are_disks_closed = True
         host = self._site.host
         qemu_uid = libvirt_xml.qemu_uid(self.libvirt.capabilities())
         for why in access.close(self._site.runner, (host.volumes, host.snapshots), qemu_uid):
