@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePath
 
 _ASSIGNMENT_OR_SERVICE = re.compile(
@@ -16,3 +17,9 @@ def is_assignments(text: str, path: PurePath) -> bool:
     if path.suffix in (".yml", ".yaml"):
         return False
     return _ASSIGNMENT_OR_SERVICE.search(text) is not None
+
+
+def count_lines(lines: Iterable[str]) -> int:
+    """Return how many lines are neither blank nor a comment."""
+    bare = [line.strip() for line in lines]
+    return sum(1 for line in bare if line and not line.startswith("#"))

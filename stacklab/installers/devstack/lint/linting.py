@@ -22,7 +22,7 @@ from stacklab.lint.kinds import (
 )
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Era, Ground, Scope, Source
-from stacklab.lint.shape import is_assignments
+from stacklab.lint.shape import count_lines, is_assignments
 from stacklab.lint.syntaxes import SHELL
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
@@ -146,10 +146,15 @@ def _claim_file(source: Source, path: PurePath) -> Claim | None:
     if is_assignments(source.text, path):
         return _claim_assignments(source, path)
     # A localrc may hold anything that bash runs; then its name tells, and the names in it.
-    has_services = localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text
+    has_services = _has_services(source)
     words = set(_WORD.findall(source.text))
     is_ours = has_services or not words or words & known.every_variable()
     return Claim(kind=LOCALRC, sureness=Sureness.NAME) if is_named_localrc and is_ours else None
+
+
+def _has_services(source: Source) -> bool:
+    """Return True if a text names services as DevStack's files alone do."""
+    return localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text
 
 
 def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
@@ -158,7 +163,7 @@ def _claim_assignments(source: Source, path: PurePath) -> Claim | None:
     if "devstack" in path.parts:
         return Claim(kind=LOCALRC, sureness=Sureness.PLACE)
     has_name = "localrc" in path.name or path.suffix in _SUFFIXES
-    has_services = localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text
+    has_services = _has_services(source)
     if not has_services and _is_anothers(source):
         return None
     if has_name or has_services:
@@ -194,13 +199,13 @@ def _is_local_conf_of_another(source: Source) -> bool:
 
     Yocto, nginx, fontconfig and scripts of all kinds have a file of that name.
     """
-    if localrc.names_services(source.text) or "ENABLED_SERVICES" in source.text:
+    if _has_services(source):
         return False
     if _ANY_ASSIGNMENT.search(source.text):
         return _is_anothers(source, _ANY_ASSIGNMENT)
-    bare = [line.strip() for line in source.lines]
-    count = sum(1 for line in bare if line and not line.startswith("#"))
-    return count >= _SEVERAL and not known.every_variable() & set(_WORD.findall(source.text))
+    if count_lines(source.lines) < _SEVERAL:
+        return False
+    return not known.every_variable() & set(_WORD.findall(source.text))
 
 
 LINTING = Linting(

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from stacklab.installers.packstack.lint import era, linter
 from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
 from stacklab.lint.scope import Source
-from stacklab.lint.shape import is_assignments
+from stacklab.lint.shape import count_lines, is_assignments
 from stacklab.lint.syntaxes import INI
 from stacklab.model.stack import Installer
 
@@ -56,9 +56,7 @@ def _is_mostly_keys(text: str) -> bool:
 
 def _is_anothers(text: str) -> bool:
     """Return True for several lines without anything like a key: others have answers, too."""
-    lines = [line.strip() for line in text.splitlines()]
-    count = sum(1 for line in lines if line and not line.startswith("#"))
-    return count >= _SEVERAL and "CONFIG_" not in text.upper()
+    return count_lines(text.splitlines()) >= _SEVERAL and "CONFIG_" not in text.upper()
 
 
 LINTING = Linting(kinds=(ANSWERS,), rules=linter.RULES, claim=_claim)

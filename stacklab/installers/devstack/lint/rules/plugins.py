@@ -130,13 +130,12 @@ def check(rc: Localrc) -> Iterator[Finding]:
 
 def _check_retired(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
     """Yield a plugin whose head holds nothing; its branches and tags may be there still."""
-    match = _OF_OPENSTACK.search(call.args[1].text.rstrip("/").removesuffix(".git"))
+    repository = _repository_at(call.args[1].text)
     ref = call.args[2].text if len(call.args) > 2 else ""
-    if match is None or match["name"] not in _RETIRED or ref not in _HEADS:
+    if repository not in _RETIRED or ref not in _HEADS:
         return
     if call.args[1].text.startswith("git:"):
         return  # what can't be cloned has a rule of its own
-    repository = match["name"]
     yield _BOOK.finding(
         "devstack-plugin-retired",
         rc.file,
@@ -169,16 +168,20 @@ def _enabling(plugin: str) -> str:
     return f"enable_plugin {plugin} https://opendev.org/openstack/{plugin}"
 
 
-def _tag(release: Release) -> str:
-    """Return what an ended release's branch became in repositories of OpenStack's."""
-    return f"{release.name}-eol"
+def _repository_at(url: str) -> str:
+    """Return the name of a repository of OpenStack's; "" for anybody else's."""
+    match = _OF_OPENSTACK.search(url.rstrip("/").removesuffix(".git"))
+    return match["name"] if match is not None else ""
+
+
+def _tag_of(repository: str, release: str) -> str:
+    """Return what a repository's branch of an ended release became: a tag, NAME-eol of most."""
+    return _TAGS.get(repository, {}).get(release, f"{release}-eol")
 
 
 def tag_at(url: str, release: str) -> str:
-    """Return what a repository's branch of an ended release became: a tag, NAME-eol of most."""
-    match = _OF_OPENSTACK.search(url.rstrip("/").removesuffix(".git"))
-    tags = _TAGS.get(match["name"], {}) if match is not None else {}
-    return tags.get(release, f"{release}-eol")
+    """Return the same for the repository at a URL."""
+    return _tag_of(_repository_at(url), release)
 
 
 def is_retired(plugin: str) -> bool:
@@ -194,7 +197,7 @@ def advise_on_missing(rc: Localrc, service: str, plugin: str, release: Release) 
             return _enabling(plugin)
         if plugin in _OUTSIDE:
             return f"enable {plugin} at its branch or tag of {release.name}, or remove {service}"
-        return f"{_enabling(plugin)} {_tag(release)}"
+        return f"{_enabling(plugin)} {_tag_of(plugin, release.name)}"
     if not _is_alive(release):
         tag = _TAGS.get(plugin, {}).get(release.name)
         if tag is not None:
